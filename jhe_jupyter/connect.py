@@ -1,0 +1,77 @@
+"""Finding the Exchange and the right to use it: in the arguments, else in what a Jupyter server left for kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import ExchangeError
+from .transport import read_token, server_url
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+NOWHERE = (
+    "No Exchange found. In a notebook of `jupyter lab` with the extension enabled it is found by itself; elsewhere"
+    " call connect(url=…, token=…) or set JHE_URL and JHE_TOKEN (`jupyter jhe token EMAIL` prints a token)."
+)
+
+
+class NotConfigured(ExchangeError, LookupError):
+    """Neither arguments nor environment say where the Exchange is or who is asking."""
+
+
+class Place(NamedTuple):
+    """Where the Exchange is, the token to use and the file where a newer one will be."""
+
+    url: str
+    token: str
+    token_file: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Place({self.url!r})"
+
+
+def connect(url: str | None = None, token: str | None = None) -> Exchange:
+    """Connect to an Exchange and ask it who we are.
+
+    `url` as in `http://127.0.0.1:8888/jhe`, `token` a bearer token; what is not given comes from JHE_URL and from
+    JHE_TOKEN_FILE or JHE_TOKEN. Raises NotConfigured, ConnectionLost, or Unauthenticated for a token that is no good.
+    """
+    from .exchange import Exchange  # pandas takes its time; whoever only imports us does not wait for it
+
+    place = find(url, token, os.environ)
+    return Exchange(place.url, place.token, token_file=place.token_file).sign_in()
+
+
+def find(url: str | None, token: str | None, environ: Mapping[str, str]) -> Place:
+    """Where and as whom to connect: arguments, then JHE_URL with JHE_TOKEN_FILE or JHE_TOKEN.
+
+    >>> find(None, "a-secret", {"JHE_URL": "http://127.0.0.1:8888/jhe"})
+    Place('http://127.0.0.1:8888/jhe')
+
+    A token of the environment is used only at the address of the environment: it is never sent elsewhere.
+    (A Hub's own address and token will be the third place to look.)
+    """
+    known = environ.get("JHE_URL")
+    where = url or known
+    if not where:
+        raise NotConfigured(None, NOWHERE)
+    if token:
+        return Place(where, token)
+    if known and server_url(where) != server_url(known):
+        raise NotConfigured(None, f"A token is needed for {server_url(where)}: the one at hand is for {known}.")
+    return _with_token_of(where, environ)
+
+
+def _with_token_of(url: str, environ: Mapping[str, str]) -> Place:
+    """The environment's token: the file is asked first, because it outlives a restart of the server."""
+    file = Path(environ["JHE_TOKEN_FILE"]) if environ.get("JHE_TOKEN_FILE") else None
+    token = environ.get("JHE_TOKEN") or ""
+    if file is not None and file.is_file():
+        token = read_token(file) or token
+    if not token:
+        raise NotConfigured(None, NOWHERE)
+    return Place(url, token, file)

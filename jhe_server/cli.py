@@ -1,0 +1,304 @@
+"""`jupyter jhe …`: parse, call a verb, print. Everything that needs no running server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from jupyter_core.application import JupyterApp
+from traitlets import Bool, Float, Int, Unicode, default
+
+from .app import default_database
+from .errors import ExchangeError
+
+
+class Command(JupyterApp):  # type: ignore[misc]
+    """A command on one store."""
+
+    name = "jupyter-jhe"
+    takes: tuple[str, ...] = ()
+    database = Unicode(help="sqlite:///FILE or postgresql://…").tag(config=True)
+    aliases = {"database": "Command.database"}  # noqa: RUF012
+
+    @default("database")
+    def _default_database(self) -> str:
+        return default_database()
+
+    @contextmanager
+    def store(self) -> Iterator[Any]:
+        """The store, brought up to date, closed afterwards."""
+        from .app_parts import open_store
+
+        database = open_store(self.database)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def start(self) -> None:
+        super().start()
+        try:
+            if len(self.extra_args) != len(self.takes):
+                raise ExchangeError(f"Usage: jupyter jhe {self.usage} {' '.join(self.takes)}".rstrip())
+            self.run(*self.extra_args)
+        except ExchangeError as error:
+            self.fail(error.detail)
+
+    @property
+    def usage(self) -> str:
+        return str(self.name).removeprefix("jupyter-jhe-").replace("-", " ")
+
+    def fail(self, sentence: str) -> None:
+        print(sentence, file=sys.stderr)
+        self.exit(1)
+
+    def run(self, *arguments: str) -> None:
+        raise NotImplementedError
+
+
+@contextmanager
+def recorded(database: Any, verb: str, count: int = 0) -> Iterator[Any]:
+    """A write from the command line: in the change feed and in the audit like any other."""
+    from . import audit, changes
+
+    with database.write() as session:
+        entry = audit.Entry(verb=verb, via="cli", count=count, request_id=secrets.token_hex(8))
+        session.info["audit"] = entry
+        yield session
+        changes.append(session)
+        audit.append(session, entry)
+
+
+class SeedCommand(Command):
+    """Fill an empty database with the small clinic that documentation and tests share."""
+
+    name = "jupyter-jhe-seed"
+    description = __doc__
+
+    def run(self) -> None:
+        from . import seed
+
+        password = secrets.token_urlsafe(9)
+        with self.store() as database, recorded(database, "seed.plant") as session:
+            seed.plant(session, password)
+        print(f"Seeded {self.database.partition(':')[0]} with 8 organizations, 6 practitioners, 5 patients, 5 studies.")
+        print(f"password: {password}")
+
+
+class TokenCommand(Command):
+    """Print a bearer token for a user, practitioner or patient."""
+
+    name = "jupyter-jhe-token"
+    description = __doc__
+    takes = ("EMAIL",)
+    days = Float(1.0, help="Days until the token expires.").tag(config=True)
+    aliases = {**Command.aliases, "days": "TokenCommand.days"}  # noqa: RUF012
+
+    def run(self, email: str) -> None:
+        from .people import by_email
+        from .tokens import issue
+
+        if not 0 < self.days <= 400:
+            raise ExchangeError("--days is more than 0 and at most 400.")
+        with self.store() as database, recorded(database, "tokens.issue", 1) as session:
+            user = by_email(session, email)
+            if user is None or user.disabled:
+                raise ExchangeError("No user has this e-mail.")
+            token, _ = issue(session, user, timedelta(days=self.days))
+        print(token)
+
+
+class UserAddCommand(Command):
+    """Create a practitioner's account, without any role yet."""
+
+    name = "jupyter-jhe-user-add"
+    description = __doc__
+    takes = ("EMAIL",)
+    superuser = Bool(False, help="May do everything.").tag(config=True)
+    first_name = Unicode("", help="Given name.").tag(config=True)
+    last_name = Unicode("", help="Family name.").tag(config=True)
+    flags = {"superuser": ({"UserAddCommand": {"superuser": True}}, "May do everything.")}  # noqa: RUF012
+    aliases = {  # noqa: RUF012
+        **Command.aliases,
+        "first-name": "UserAddCommand.first_name",
+        "last-name": "UserAddCommand.last_name",
+    }
+
+    def run(self, email: str) -> None:
+        from pydantic import TypeAdapter, ValidationError
+
+        from .people import add_practitioner
+        from .shapes import Email
+
+        try:
+            address = TypeAdapter[str](Email).validate_python(email)
+        except ValidationError:
+            raise ExchangeError("This is not a valid e-mail address.") from None
+        with self.store() as database, recorded(database, "people.create_practitioner", 1) as session:
+            row = add_practitioner(session, address, self.first_name, self.last_name, is_superuser=self.superuser)
+            print(f"user {row.user_id} (practitioner {row.id})")
+
+
+class Group(JupyterApp):  # type: ignore[misc]
+    """A command that only has others below it."""
+
+    def start(self) -> None:
+        super().start()
+        self.print_help()
+        self.exit(1)
+
+
+class UserCommand(Group):
+    """Accounts."""
+
+    name = "jupyter-jhe-user"
+    subcommands = {"add": (UserAddCommand, "Create a practitioner's account.")}  # noqa: RUF012
+
+
+class ImportCommand(Command):
+    """Import patients from a CSV file into an organization."""
+
+    name = "jupyter-jhe-import"
+    description = __doc__
+    takes = ("FILE.csv",)
+    organization = Int(0, help="The organization's id.").tag(config=True)
+    study = Int(0, help="A study to enrol everybody in, by id.").tag(config=True)
+    dry_run = Bool(False, help="Say what would be done and write nothing.").tag(config=True)
+    aliases = {  # noqa: RUF012
+        **Command.aliases,
+        "organization": "ImportCommand.organization",
+        "study": "ImportCommand.study",
+    }
+    flags = {"dry-run": ({"ImportCommand": {"dry_run": True}}, "Say what would be done and write nothing.")}  # noqa: RUF012
+
+    def run(self, file: str) -> None:
+        from .importing import import_file
+
+        with self.store() as database:
+            bad = import_file(database, file, self.organization, self.study or None, self.dry_run)
+        if bad:
+            self.exit(1)
+
+
+class AuditVerifyCommand(Command):
+    """Walk the audit's chain; exit 1 and name the first broken link where there is one."""
+
+    name = "jupyter-jhe-audit-verify"
+    description = __doc__
+
+    def run(self) -> None:
+        from . import audit
+
+        with self.store() as database, database.read() as session:
+            broken, (seq, digest) = audit.verify(session), audit.head(session)
+        if broken is not None:
+            print(f"broken at seq {broken}")
+            self.exit(1)
+        print(f"{seq} rows, unbroken; head {seq}:{digest}")
+
+
+class AuditHeadCommand(Command):
+    """Print the audit's head, to keep elsewhere: it shows later whether the end was cut off or all was rewritten."""
+
+    name = "jupyter-jhe-audit-head"
+    description = __doc__
+
+    def run(self) -> None:
+        from . import audit
+
+        with self.store() as database, database.read() as session:
+            seq, digest = audit.head(session)
+        print(f"{seq}:{digest}")
+
+
+class AuditCommand(Group):
+    """The record of who did what."""
+
+    name = "jupyter-jhe-audit"
+    subcommands = {  # noqa: RUF012
+        "verify": (AuditVerifyCommand, "Check that no row was changed, removed or slipped in."),
+        "head": (AuditHeadCommand, "Print the head of the chain, to keep elsewhere."),
+    }
+
+
+class UpgradeCommand(Command):
+    """Bring the database to this version's schema."""
+
+    name = "jupyter-jhe-upgrade"
+    description = __doc__
+
+    def run(self) -> None:
+        from . import migrations
+        from .db import Database
+
+        database = Database(self.database)
+        try:
+            done = migrations.upgrade(database)
+        finally:
+            database.close()
+        print(f"schema {migrations.HEAD}: {'upgraded' if done else 'nothing to do'}")
+
+
+class DemoCommand(Command):
+    """Make a demo study once and open JupyterLab on the tour."""
+
+    name = "jupyter-jhe-demo"
+    description = __doc__
+    folder = Unicode("jhe-demo", help="The folder for the demo's database and notebooks.").tag(config=True)
+    aliases = {"database": "Command.database", "dir": "DemoCommand.folder"}  # noqa: RUF012
+
+    def parse_command_line(self, argv: list[str] | None = None) -> None:
+        """Ours are taken out, whatever is left is JupyterLab's."""
+        ours, self.theirs = _parted(sys.argv[2:] if argv is None else argv)
+        super().parse_command_line(ours)
+
+    @default("database")
+    def _default_database(self) -> str:
+        return ""
+
+    def run(self) -> None:
+        from .demonstration import prepare
+
+        database, notebooks = prepare(self.folder, self.database or None)
+        # JupyterLab takes this process over, so that Ctrl-C, the terminal and the exit status are its own.
+        command = [sys.executable, "-m", "jupyterlab", f"--ExchangeApp.database={database}",
+                   f"--ServerApp.root_dir={notebooks.parent}", "--LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb",
+                   *_as_root(), *self.theirs]  # fmt: skip
+        sys.stdout.flush()
+        os.execv(sys.executable, command)  # noqa: S606
+
+
+def _as_root() -> list[str]:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return []
+    print("Running as root: fine in a container, unwise elsewhere.", file=sys.stderr)
+    return ["--allow-root"]
+
+
+def _parted(argv: list[str]) -> tuple[list[str], list[str]]:
+    """(our options, JupyterLab's options)."""
+    ours, theirs, rest = [], [], list(argv)
+    while rest:
+        one = rest.pop(0)
+        name, joined, _ = one.partition("=")
+        mine = name in ("--dir", "--database", "--debug", "-h", "--help", "--help-all")
+        (ours if mine else theirs).append(one)
+        if name in ("--dir", "--database") and not joined and rest:
+            ours.append(rest.pop(0))
+    return ours, theirs
+
+
+SUBCOMMANDS: dict[str, tuple[type[JupyterApp], str]] = {
+    "demo": (DemoCommand, "Make a demo study once and open JupyterLab on the tour."),
+    "seed": (SeedCommand, "Fill an empty database with a small clinic."),
+    "token": (TokenCommand, "Print a bearer token for a user."),
+    "user": (UserCommand, "Create accounts."),
+    "import": (ImportCommand, "Import patients from a CSV file."),
+    "audit": (AuditCommand, "Verify the audit, print its head."),
+    "upgrade": (UpgradeCommand, "Bring the database to this version's schema."),
+}

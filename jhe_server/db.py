@@ -1,0 +1,234 @@
+"""Engines for SQLite and PostgreSQL, the declarative base, column types, and the two kinds of transaction: read and write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Connection, Engine, Integer, Select, create_engine, event, func, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator
+
+from .errors import Conflict, Invalid, NotFound, Unavailable
+from .shapes import Listing
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite's AUTOINCREMENT wants the word INTEGER
+WRITER_LOCK = 5_402_026  # PostgreSQL advisory lock: one writer at a time, as on SQLite
+# Figures tried on a million rows: a large WAL before a checkpoint halves the cost of an insert.
+PRAGMAS = (
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=16000",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA recursive_triggers=ON",
+)
+
+
+class Base(DeclarativeBase):
+    """Every table of the Exchange; whole numbers are 64 bits wide everywhere."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInteger}
+
+
+class UTCTime(TypeDecorator[datetime]):
+    """A moment, kept as microseconds since 1970 UTC: the same integer on both stores, exact and ordered."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        return None if value is None else microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        return None if value is None else moment(value)
+
+
+def microseconds(when: datetime) -> int:
+    """A moment as microseconds since 1970 UTC.
+
+    >>> microseconds(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (when - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(value: int) -> datetime:
+    return EPOCH + timedelta(microseconds=value)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Database:
+    """One store: `read()` gives a snapshot that cannot write, `write()` one transaction at a time."""
+
+    def __init__(self, url: str, readers: int = 8) -> None:
+        self.url = _with_driver(make_url(url))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._one_writer = threading.Lock()
+        if self.is_sqlite:
+            _private_file(self.url)
+        self._writer, self._readers = self._engines(readers)
+
+    def _engines(self, readers: int) -> tuple[Engine, Engine]:
+        if self.is_sqlite:
+            share = {"check_same_thread": False, "timeout": 5.0}
+            writer = create_engine(self.url, connect_args=share, pool_size=2, max_overflow=8)
+            reader = create_engine(self.url, connect_args=share, pool_size=readers, max_overflow=readers)
+            event.listen(writer, "connect", _sqlite_writer)
+            event.listen(reader, "connect", _sqlite_reader)
+            event.listen(writer, "begin", _begin_immediate)
+            event.listen(reader, "begin", _begin)
+            return writer, reader
+        writer = create_engine(self.url, pool_pre_ping=True, pool_size=4, max_overflow=8)
+        reader = create_engine(
+            self.url, pool_pre_ping=True, pool_size=readers, max_overflow=readers, isolation_level="REPEATABLE READ"
+        )
+        event.listen(writer, "begin", _lock_writer)
+        event.listen(reader, "begin", _read_only)
+        return writer, reader
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A serialised transaction: what was checked in it still holds when it commits."""
+        with self._queue(), _said_plainly(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A snapshot: every statement sees the same moment, and none can write."""
+        with _said_plainly(), Session(self._readers, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _queue(self) -> Iterator[None]:
+        """On SQLite, writers of this process wait here in turn, which is fairer than the file's busy handler."""
+        if not self.is_sqlite:
+            yield
+            return
+        with self._one_writer:
+            yield
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A bare connection of the writer's engine without pooling, for migrations."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        if self.is_sqlite:
+            event.listen(engine, "connect", _sqlite_migrator)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    @staticmethod
+    def file_of(url: str) -> Path | None:
+        """The file of a SQLite store; None for a server's."""
+        parsed = make_url(url)
+        return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._readers.dispose()
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """The store's own complaints in the caller's words; none of them carries a value."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict() from error
+    except DataError as error:
+        raise Invalid("A value does not fit the column it was meant for.") from error
+    except OperationalError as error:
+        if "locked" in str(error.orig) or "busy" in str(error.orig):
+            raise Unavailable(headers={"Retry-After": "1"}) from error
+        raise
+
+
+def _with_driver(url: URL) -> URL:
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _private_file(url: URL) -> None:
+    """Make the database file and its folder before SQLite does, so that nobody else can ever read them."""
+    path = Path(url.database or "")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+
+
+def _settle(connection: Any, *pragmas: str) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: the driver's own comes only at the first write
+    for pragma in pragmas:
+        connection.execute(pragma)
+
+
+def _sqlite_writer(connection: Any, _record: Any) -> None:
+    _settle(connection, "PRAGMA journal_mode=WAL", *PRAGMAS)
+
+
+def _sqlite_reader(connection: Any, _record: Any) -> None:
+    _settle(connection, *PRAGMAS, "PRAGMA query_only=ON")
+
+
+def _sqlite_migrator(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _lock_writer(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+
+
+def _read_only(connection: Connection) -> None:
+    connection.execute(text("SET TRANSACTION READ ONLY"))
+
+
+def count(session: Session, rows: Select[Any]) -> int:
+    """How many rows a select has, without fetching them."""
+    return int(session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0)
+
+
+def ordered(
+    rows: Select[Any], listing: Listing, columns: dict[str, Any], tie: Any, default: tuple[Any, ...] = ()
+) -> Select[Any]:
+    """Order by the columns named in `ordering=` (`-` for descending), then by the tie-breaker: a total order."""
+    chosen = list(default)
+    if listing.ordering:
+        chosen = []
+        for name in listing.ordering.split(","):
+            column = columns.get(name.strip().lstrip("-"))
+            if column is None:
+                raise Invalid(
+                    f"ordering takes {', '.join(columns)}; `-` before a name for descending.",
+                    {"ordering": ["is not a column of this list"]},
+                )
+            chosen.append(column.desc() if name.strip().startswith("-") else column.asc())
+    return rows.order_by(*chosen, tie)
+
+
+def within(total: int, listing: Listing) -> tuple[int, int]:
+    """The window of a list of `total` rows; a page past the end does not exist, an offset past it is empty."""
+    offset, limit = listing.window
+    if not listing.by_offset and offset and offset >= total:
+        raise NotFound("Invalid page.")
+    return offset, limit

@@ -1,0 +1,163 @@
+"""Follow-up: per patient and study, how far they have come: invited, connected, consented, measuring, uploading."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from . import audit, studies
+from .access import Actor
+from .consents import AnswerRow
+from .db import count, moment, now, ordered, within
+from .invitations import REDEEMED, InvitationRow
+from .observations import ObservationRow, readable
+from .patient_rows import PatientRow
+from .shapes import Id, Listing, Page, Shape, Time
+from .studies import StudyCodeRow, StudyPatientRow, StudyRow
+
+CONNECT_WITHIN = timedelta(hours=48)  # the guide: contact patients who don't connect within 48 hours
+SILENT_AFTER = timedelta(days=7)  # a week without an upload is a patient to write to
+
+
+class FollowUpSearch(Listing):
+    study_id: Id | None = None
+
+
+class FollowUp(Shape):
+    """`state` is the first thing that is not done yet, or `active`; counts and times are of what the caller may see."""
+
+    patient_id: int
+    name_family: str
+    name_given: str
+    study_id: int
+    invited: Time | None
+    connected: Time | None
+    consented: Time | None
+    pending_consents: int
+    last_measured: Time | None
+    last_uploaded: Time | None
+    state: str
+
+
+def search(session: Session, actor: Actor, query: FollowUpSearch) -> Page[FollowUp]:
+    """Who is invited, connected, consented and uploading, one row per patient and study."""
+    actor.knock("followup.search")
+    if query.study_id is not None:
+        studies.row_of(session, actor, query.study_id)
+    rows = _enrolments(actor, query.study_id)
+    total = count(session, rows)
+    offset, limit = within(total, query)
+    columns = {"patientId": StudyPatientRow.patient_id, "studyId": StudyPatientRow.study_id,
+               "nameFamily": func.lower(PatientRow.name_family)}  # fmt: skip
+    chosen = ordered(rows, query, columns, StudyPatientRow.patient_id).order_by(StudyPatientRow.study_id)
+    found = session.execute(chosen.offset(offset).limit(limit)).all()
+    results = _states(session, actor, found)
+    audit.note(session, patients={row.patient_id for row in results}, count=len(results))
+    audit.note(session, organizations={row.organization_id for row in found})
+    return Page(count=total, results=results)
+
+
+def _enrolments(actor: Actor, study_id: int | None) -> Select[Any]:
+    rows = (
+        select(
+            StudyPatientRow.patient_id,
+            StudyPatientRow.study_id,
+            StudyRow.organization_id,
+            PatientRow.name_family,
+            PatientRow.name_given,
+        )
+        .join(StudyRow, StudyRow.id == StudyPatientRow.study_id)
+        .join(PatientRow, PatientRow.id == StudyPatientRow.patient_id)
+    )
+    allowed = actor.organizations("followup.search")
+    if allowed is not None:
+        rows = rows.where(StudyRow.organization_id.in_(allowed))
+    return rows if study_id is None else rows.where(StudyPatientRow.study_id == study_id)
+
+
+def _states(session: Session, actor: Actor, found: Any) -> list[FollowUp]:
+    """One statement per source, however many rows."""
+    patients = sorted({row.patient_id for row in found})
+    asked = sorted({row.study_id for row in found})
+    invited, answers = _invited(session, patients), _answers(session, asked, patients)
+    data = {study_id: _data(session, actor, study_id, patients) for study_id in asked}
+    return [_state(row, invited, answers, data[row.study_id]) for row in found]
+
+
+def _invited(session: Session, patients: list[int]) -> dict[int, Any]:
+    redeemed = case((InvitationRow.status == REDEEMED, InvitationRow.last_updated))
+    rows = select(
+        InvitationRow.patient_id, func.max(InvitationRow.created).label("last"), func.min(redeemed).label("redeemed")
+    )
+    grouped = rows.where(InvitationRow.patient_id.in_(patients)).group_by(InvitationRow.patient_id)
+    return {row.patient_id: row for row in session.execute(grouped)}
+
+
+def _answers(session: Session, asked: list[int], patients: list[int]) -> dict[tuple[int, int], Any]:
+    same = and_(
+        AnswerRow.study_id == StudyPatientRow.study_id,
+        AnswerRow.patient_id == StudyPatientRow.patient_id,
+        AnswerRow.code_id == StudyCodeRow.code_id,
+    )
+    rows = (
+        select(
+            StudyPatientRow.study_id,
+            StudyPatientRow.patient_id,
+            func.count(StudyCodeRow.code_id).label("requested"),
+            func.count(AnswerRow.code_id).label("answered"),
+            func.max(case((AnswerRow.consented, AnswerRow.time))).label("consented"),
+        )
+        .join(StudyCodeRow, StudyCodeRow.study_id == StudyPatientRow.study_id)
+        .outerjoin(AnswerRow, same)
+        .where(StudyPatientRow.study_id.in_(asked), StudyPatientRow.patient_id.in_(patients))
+        .group_by(StudyPatientRow.study_id, StudyPatientRow.patient_id)
+    )
+    return {(row.study_id, row.patient_id): row for row in session.execute(rows)}
+
+
+def _data(session: Session, actor: Actor, study_id: int, patients: list[int]) -> dict[int, Any]:
+    """Last measured and last uploaded, through the gate of that study."""
+    seen = readable(actor, "observations.search", study_id=study_id).where(ObservationRow.patient_id.in_(patients))
+    rows = seen.with_only_columns(
+        ObservationRow.patient_id,
+        func.max(ObservationRow.effective_start).label("measured"),
+        func.max(ObservationRow.created).label("uploaded"),
+        func.min(ObservationRow.created).label("first"),
+    ).group_by(ObservationRow.patient_id)
+    return {row.patient_id: row for row in session.execute(rows)}
+
+
+def _state(row: Any, invited: dict[int, Any], answers: dict[tuple[int, int], Any], data: dict[int, Any]) -> FollowUp:
+    invitation, answer = invited.get(row.patient_id), answers.get((row.study_id, row.patient_id))
+    seen = data.get(row.patient_id)
+    connected = invitation.redeemed if invitation is not None and invitation.redeemed else (seen.first if seen else None)
+    pending = answer.requested - answer.answered if answer else 0
+    one = FollowUp(
+        patient_id=row.patient_id,
+        name_family=row.name_family,
+        name_given=row.name_given,
+        study_id=row.study_id,
+        invited=invitation.last if invitation else None,
+        connected=connected,
+        consented=answer.consented if answer else None,
+        pending_consents=pending,
+        last_measured=moment(seen.measured) if seen and seen.measured is not None else None,
+        last_uploaded=seen.uploaded if seen else None,
+        state="",
+    )
+    return one.model_copy(update={"state": _first_undone(one, now())})
+
+
+def _first_undone(one: FollowUp, time: datetime) -> str:
+    if one.connected is None:
+        if one.invited is None:
+            return "not invited"
+        return "not connected" if time - one.invited > CONNECT_WITHIN else "invited"
+    if one.consented is None:
+        return "consent pending" if one.pending_consents else "declined"
+    if one.last_uploaded is None:
+        return "no data yet"
+    return "stopped uploading" if time - one.last_uploaded > SILENT_AFTER else "active"

@@ -1,0 +1,22 @@
+"""Every concept's rows, imported, so that `Base.metadata` is whole: for migrations and for nothing else."""
+
+from __future__ import annotations
+
+from . import (  # noqa: F401  (imported for their tables)
+    audit,
+    changes,
+    consents,
+    devices,
+    invitations,
+    ledger,
+    oauth_clients,
+    observations,
+    organizations,
+    patient_rows,
+    people,
+    studies,
+    tokens,
+)
+from .db import Base
+
+__all__ = ["Base"]

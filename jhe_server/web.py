@@ -1,0 +1,405 @@
+"""HTTP in front of the door: identity, bounded bodies, negotiation, and the one place where an error becomes a status.
+
+Jupyter's own `prepare` never runs here: it would answer for us with a login page. Order in ours: stopping → 503, host,
+secrets in the address → 400, who is asking → 401, method, length, media types; only then is the body read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import re
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import ensure_async
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from . import tokens
+from .door import ARROW, JSON, Credential, Reply, Request
+from .errors import (
+    ExchangeError,
+    Forbidden,
+    Invalid,
+    NotAcceptable,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
+from .routes import MIB, Route
+
+if TYPE_CHECKING:
+    from .app import ExchangeApp
+
+SECRET_PATH = re.compile(r"(/invitation/)(?!\d+/?$)[^/?]+")
+DISCARDED = MIB  # bytes of a refused body that are read past
+STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
+
+
+@web.stream_request_body
+class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
+    """Serves the routes of one path.
+
+    Every method is marked `allow_unauthenticated`: it tells Jupyter that we look after our callers ourselves, whatever
+    it does by default.
+    """
+
+    routes: dict[str, Route]
+    credential: Credential | None = None
+    media_types: tuple[str, ...] = (JSON,)
+    accepts: tuple[str, ...] = (JSON,)
+
+    def initialize(self, routes: dict[str, Route]) -> None:  # type: ignore[override]
+        self.routes = routes
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._refusal: ExchangeError | None = None
+        self.request_id = secrets.token_hex(8)
+
+    @property
+    def exchange(self) -> ExchangeApp:
+        return self.settings["jhe"]  # type: ignore[no-any-return]
+
+    @property
+    def route(self) -> Route | None:
+        return self.routes.get(self.request.method or "")
+
+    # -------------------------------------------------------------- headers
+    def set_default_headers(self) -> None:
+        """On every answer, errors included."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        self.set_header("Vary", "Origin, Accept, Authorization, Cookie")
+        origin = self.request.headers.get("Origin")
+        if origin and origin in self.settings["jhe"].cors_origins:
+            self.set_header("Access-Control-Allow-Origin", origin)  # never with credentials: bearer tokens only
+            self.set_header("Access-Control-Expose-Headers", "ETag, Location, Retry-After, WWW-Authenticate")
+
+    def check_xsrf_cookie(self) -> None:
+        """Tornado asks before `prepare`; the real check is made there, once it is known how the caller is known."""
+
+    # -------------------------------------------------------------- who, and may this be read at all
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Refuse early; but where a small body is on its way, let it pass by unread first.
+
+        A connection closed on unread bytes is reset, and the caller would see that instead of the answer.
+        """
+        try:
+            await self._admit()
+        except ExchangeError as refusal:
+            length = self.request.headers.get("Content-Length", "0")
+            if not length.isdecimal() or int(length) > DISCARDED:
+                self.set_header("Connection", "close")
+                raise
+            self._refusal = refusal
+
+    async def _admit(self) -> None:
+        if self.exchange.closing:
+            raise Unavailable(headers={"Retry-After": "5"})
+        if not self.check_host():
+            raise Forbidden("This host name is not one of this server's.")
+        if self.request.method == "OPTIONS":
+            return
+        if {"token", "access_token"} & set(self.request.query_arguments):
+            raise Invalid("Tokens are not accepted in the address; send an Authorization header.")
+        self.credential = await self._credential()
+        await self.run(self.exchange.door.actor, self.credential)
+        if self.route is None:
+            allowed = ", ".join(sorted(self.routes))
+            raise NotAllowed(f"This path answers {allowed}." if self.routes else None, headers={"Allow": allowed})
+        self._bounded(self.route.limit)
+        self.produced = self._negotiated()
+
+    def _bounded(self, limit: int) -> None:
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > limit:
+            self.set_header("Connection", "close")
+            raise TooLarge(f"The body is larger than {limit // MIB} MiB.")
+        self.request.connection.set_max_body_size(limit + 1)
+
+    def data_received(self, chunk: bytes) -> None:
+        if self._refusal is not None:
+            return
+        self._size += len(chunk)
+        if self.route is not None and self._size > self.route.limit:
+            raise TooLarge(f"The body is larger than {self.route.limit // MIB} MiB.")
+        self._chunks.append(chunk)
+
+    async def _credential(self) -> Credential:
+        header = self.request.headers.get("Authorization")
+        if header is not None:
+            scheme, _, value = header.partition(" ")
+            if scheme.lower() == "bearer" and value.strip().startswith(tokens.PREFIX):
+                return Credential(token=value.strip())
+        known = await self._jupyter_user()
+        # A bad Authorization header never falls back to a cookie.
+        if known is None or (header is not None and not known[1]):
+            raise Unauthenticated()
+        user_id, by_token = known
+        if not by_token:
+            self._check_cookie_request()
+        return Credential(user_id=user_id, via="jupyter", by_cookie=not by_token)
+
+    async def _jupyter_user(self) -> tuple[int, bool] | None:
+        """(our user, whether a token said so): Jupyter's single owner, where Jupyter really asks who is there."""
+        provider = self.identity_provider
+        if self.exchange.owner_id is None or not getattr(provider, "auth_enabled", True):
+            return None
+        if not self.exchange.is_single_user(provider):
+            return None
+        user = await ensure_async(provider.get_user(self))
+        if user is None:
+            return None
+        self.current_user = user
+        return self.exchange.owner_id, bool(getattr(self, "_token_authenticated", False))
+
+    def _check_cookie_request(self) -> None:
+        """What a browser sends by itself has to come from our own pages."""
+        if self.request.method not in ("GET", "HEAD"):
+            if not self.check_origin():
+                raise Forbidden("A request from another site is refused.")
+            try:
+                super().check_xsrf_cookie()
+            except web.HTTPError:
+                raise Forbidden("The XSRF token is missing or wrong.") from None
+        elif self.request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            raise Forbidden("A request from another site is refused.")
+
+    def _negotiated(self) -> str:
+        """The media type of the answer."""
+        offered = (*self.media_types, ARROW) if self.route and self.route.table else self.media_types
+        accept = self.request.headers.get("Accept", "*/*")
+        best, quality = None, 0.0
+        for part in accept.split(","):
+            kind, *parameters = (one.strip() for one in part.lower().split(";"))
+            q = _quality(parameters)
+            for one in offered:
+                if kind in (one, "*/*", one.split("/")[0] + "/*") and q > quality:
+                    best, quality = one, q
+        if best is None:
+            raise NotAcceptable(f"Only {' and '.join(offered)} can be produced here.")
+        return best
+
+    # -------------------------------------------------------------- the call
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Off the event loop: no notebook waits for a database."""
+        pool: Executor = self.exchange.pool
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, functools.partial(function, *arguments))
+        except RuntimeError as error:
+            if self.exchange.closing:
+                raise Unavailable(headers={"Retry-After": "5"}) from error
+            raise
+
+    async def perform(self, **path: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        request = self._request(path)
+        with self.exchange.in_flight():
+            reply: Reply = await self.run(self.exchange.door.perform, request)
+            if request.route.waits:
+                reply = await self._waited(request, reply)
+            await self._send(reply)
+
+    def _request(self, path: dict[str, str]) -> Request:
+        route = self.route
+        assert route is not None
+        body = b"".join(self._chunks)
+        if route.body is not None or body:
+            self._check_media_type(body)
+        return Request(
+            route=route,
+            credential=self.credential,
+            path=path,
+            query=_pairs(self.request.query),
+            body=body,
+            media_type=self.produced,
+            url=self.absolute(self.request.path),
+            request_id=self.request_id,
+            etag=self.request.headers.get("If-None-Match"),
+        )
+
+    def _check_media_type(self, body: bytes) -> None:
+        kind, *parameters = self.request.headers.get("Content-Type", "").lower().split(";")
+        if body and kind.strip() not in self.accepts:
+            raise UnsupportedMedia(f"Send {' or '.join(self.accepts)}.")
+        charset = next((one.partition("=")[2].strip(' "') for one in parameters if "charset" in one), "utf-8")
+        if charset not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMedia("Send JSON in UTF-8.")
+
+    async def _waited(self, request: Request, reply: Reply) -> Reply:
+        """A long poll: ask again, cheaply, until there is something new or the caller's patience ends."""
+        loop = asyncio.get_running_loop()
+        wait = float(min(60.0, reply.answer is not None and self._wait() or 0.0))
+        until = loop.time() + wait
+        while not reply.answer.changes and loop.time() < until and not self.exchange.closing:
+            await asyncio.sleep(0.2)
+            reply = await self.run(self.exchange.door.perform, request)
+        return reply
+
+    def _wait(self) -> float:
+        return float(self.get_query_argument("wait", "0"))
+
+    async def _send(self, reply: Reply) -> None:
+        self.set_status(reply.status)
+        for name, value in reply.headers.items():
+            self.set_header(name, value)
+        if reply.stream is not None:
+            await self._stream(reply)
+            return
+        if reply.body is not None:
+            self.set_header("Content-Type", reply.media_type)
+            self.write(reply.body)
+        else:
+            self.clear_header("Content-Type")
+        await self.finish()
+
+    async def _stream(self, reply: Reply) -> None:
+        """One chunk at a time, the next made when the last has left; a reader who stalls is let go."""
+        self.set_header("Content-Type", reply.media_type)
+        chunks = reply.stream
+        assert chunks is not None
+        try:
+            while (chunk := await self.run(next, chunks, None)) is not None:
+                self.write(chunk)
+                await asyncio.wait_for(self.flush(), STALLED_AFTER)
+            await self.finish()
+        except (StreamClosedError, TimeoutError):
+            self.request.connection.close() if hasattr(self.request.connection, "close") else None
+        finally:
+            await self.run(chunks.close)  # type: ignore[attr-defined]
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def get(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def post(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def put(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def patch(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def delete(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def head(self, **path: str) -> None:
+        await self.perform(**path)
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    async def options(self, **path: str) -> None:
+        """A browser app of an allowed origin asks before it calls."""
+        self.set_status(204)
+        self.set_header("Allow", ", ".join([*sorted(self.routes), "OPTIONS"]))
+        if self.request.headers.get("Access-Control-Request-Method"):
+            self.set_header("Access-Control-Allow-Methods", ", ".join(sorted(self.routes)))
+            self.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-None-Match, Prefer")
+            self.set_header("Access-Control-Max-Age", "600")
+        await self.finish()
+
+    # -------------------------------------------------------------- addresses
+    def absolute(self, path: str) -> str:
+        """An address the caller can follow; `public_url` where a proxy would have us guess."""
+        if self.exchange.public_url:
+            root = self.exchange.public_root
+            below = path.removeprefix(self.exchange.root) if path.startswith(self.exchange.root) else path
+            return root + below
+        return f"{self.request.protocol}://{self.request.host}{path}"
+
+    # -------------------------------------------------------------- errors and the log
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, ExchangeError | StreamClosedError):
+            super().log_exception(typ, value, tb)
+
+    def send_error(self, status_code: int = 500, **more: Any) -> None:
+        error = (more.get("exc_info") or (None, None, None))[1]
+        status = error.status if isinstance(error, ExchangeError) else status_code
+        super().send_error(status, **more)
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        error = (more.get("exc_info") or (None, None, None))[1]
+        refusal = error if isinstance(error, ExchangeError) else _refusal(status_code)
+        if isinstance(refusal, Unauthenticated):
+            self.exchange.strangers.refused(self.request.remote_ip or "")
+        for name, value in refusal.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", self.error_type)
+        self.finish(json.dumps(self.error_body(refusal), ensure_ascii=False))
+
+    error_type = JSON
+
+    def error_body(self, refusal: ExchangeError) -> dict[str, Any]:
+        return {"detail": refusal.detail} | ({"errors": refusal.errors} if refusal.errors else {})
+
+    def _log(self) -> None:
+        """Jupyter's own access log hides queries only, and an invitation's secret may stand in the path."""
+        path = SECRET_PATH.sub(r"\1…", self.request.path)
+        log = self.log.warning if self.get_status() >= 500 else self.log.debug
+        took = 1000 * self.request.request_time()
+        log("jhe: %d %s %s %.1f ms (request %s)", self.get_status(), self.request.method, path, took, self.request_id)
+
+
+class NothingHere(ExchangeHandler):
+    """Whatever else lies below our root: an answer of ours, not Jupyter's page."""
+
+    @property
+    def route(self) -> Route | None:
+        raise NotFound()
+
+
+def _refusal(status: int) -> ExchangeError:
+    """What tornado itself refuses (a malformed request, a method), in our words."""
+    found = next((kind for kind in ExchangeError.__subclasses__() if kind.status == status), None)
+    if found is not None:
+        return found()
+    refusal = ExchangeError("The request cannot be used as it was sent." if 400 <= status < 500 else None)
+    refusal.status = status
+    return refusal
+
+
+def _quality(parameters: list[str]) -> float:
+    for one in parameters:
+        if one.startswith("q="):
+            try:
+                return float(one[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """The query as sent, in order; what is not UTF-8 is refused rather than guessed."""
+    pairs = []
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        try:
+            decoded = [unquote_to_bytes(one.replace("+", " ")).decode() for one in (name, value)]
+        except UnicodeDecodeError:
+            raise Invalid("The query is not valid UTF-8.") from None
+        if "\0" in decoded[0] + decoded[1]:
+            raise Invalid("The query contains a NUL character.", {decoded[0].strip("\0")[:100]: ["contains NUL"]})
+        pairs.append((decoded[0], decoded[1]))
+    return pairs
+
+
