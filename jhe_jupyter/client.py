@@ -105,7 +105,7 @@ class Client(Connection):
     def post_import(
         self, organization_id: int, study_id: int | None, rows: Sequence[Json], *, dry_run: bool, invite: bool = False
     ) -> Json:
-        """Plan (`dry_run`) or do an import of patients; idempotent by contract, so it may be sent again."""
+        """Plan (`dry_run`) or do an import of patients; who is there already is left alone, so it may be sent again."""
         body = {
             "organizationId": organization_id,
             "studyId": study_id,
@@ -113,8 +113,7 @@ class Client(Connection):
             "dryRun": dry_run,
             "invite": invite,
         }
-        # Invitations are the one thing a second sending would do a second time.
-        return self._write("POST", "patients/import", body, repeatable=not invite)
+        return self._write("POST", "patients/import", body, repeatable=True)
 
     # -- consents ---------------------------------------------------------------------------------------------------
 
@@ -181,25 +180,25 @@ class Client(Connection):
         """End enrolments and their consents; the data stays."""
         self._write("DELETE", f"studies/{id}/patients", {"patient_ids": list(patient_ids)})
 
-    def post_scope_request(self, id: int, scope_code_id: int) -> Json:
+    def post_scope_request(self, id: int, scope_code_id: int) -> list[Json]:
         """Let a study ask for a code; idempotent."""
-        return self._write("POST", f"studies/{id}/scope_requests", {"scope_code_id": scope_code_id}, repeatable=True)
+        return self._add(f"studies/{id}/scope_requests", {"scope_code_id": scope_code_id})
 
     def delete_scope_request(self, id: int, scope_code_id: int) -> None:
         """Let a study no longer ask for a code."""
         self._write("DELETE", f"studies/{id}/scope_requests", {"scope_code_id": scope_code_id})
 
-    def post_study_data_source(self, id: int, data_source_id: int) -> Json:
+    def post_study_data_source(self, id: int, data_source_id: int) -> list[Json]:
         """Allow a data source in a study; idempotent."""
-        return self._write("POST", f"studies/{id}/data_sources", {"data_source_id": data_source_id}, repeatable=True)
+        return self._add(f"studies/{id}/data_sources", {"data_source_id": data_source_id})
 
     def delete_study_data_source(self, id: int, data_source_id: int) -> None:
         """Allow a data source in a study no longer."""
         self._write("DELETE", f"studies/{id}/data_sources", {"data_source_id": data_source_id})
 
-    def post_study_client(self, id: int, client_id: int) -> Json:
+    def post_study_client(self, id: int, client_id: int) -> list[Json]:
         """Give a study's patients an app; idempotent."""
-        return self._write("POST", f"studies/{id}/clients", {"client_id": client_id}, repeatable=True)
+        return self._add(f"studies/{id}/clients", {"client_id": client_id})
 
     def delete_study_client(self, id: int, client_id: int) -> None:
         """Take an app from a study's patients."""
@@ -293,3 +292,8 @@ class Client(Connection):
     def list_audit(self, params: Mapping[str, Any] | None = None) -> Generator[Json]:
         """Yield audit rows: who did what to whose data, refusals included."""
         return self.list_api("audit", params)
+
+    def _add(self, path: str, body: Json) -> list[Json]:
+        """Add to a list where twice is once; the answer is what was added."""
+        added: list[Json] = self.api_request(path, method="POST", json=body, repeatable=True)
+        return added

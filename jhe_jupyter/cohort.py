@@ -14,7 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
-from .errors import ExchangeError, ImportInterrupted
+from .errors import ConnectionLost, ExchangeError, ImportInterrupted, Unavailable
 from .roster import SPELLINGS, Record, Roster, read_csv, read_roster
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 ACTIONS = ("create", "link", "enrol", "unchanged", "error")
 PLANNED_AT_ONCE = 5000  # rows of one dry run
 APPLIED_AT_ONCE = 250  # rows of one real run: what a lost connection leaves unanswered
+INVITED_AT_ONCE = 25  # the same where each row is a mail to send before the answer comes
 MOST_BYTES = 8 << 20  # of one request; the server takes 10 MiB
 
 FIXES = {
@@ -105,11 +106,11 @@ class Plan:
         rows = [self._sent(one) for one in self._roster if one.problem is None]
         answered: dict[int, Json] = {}
         with _bar(len(rows), progress) as bar:
-            for chunk in chunks(rows, APPLIED_AT_ONCE):
+            for chunk in chunks(rows, INVITED_AT_ONCE if invite else APPLIED_AT_ONCE):
                 try:
                     answered |= self._apply(chunk, invite)
                 except ExchangeError as error:
-                    if not answered:
+                    if not answered and not isinstance(error, ConnectionLost | Unavailable):
                         raise
                     raise self._interrupted(error, answered, len(rows)) from None
                 bar.update(len(chunk))
@@ -131,7 +132,7 @@ class Plan:
 
     def _interrupted(self, error: ExchangeError, answered: Mapping[int, Json], total: int) -> ImportInterrupted:
         sentence = (
-            f"{error} {len(answered)} of {total} rows are done; run plan.apply() again to finish:"
+            f"{error} {len(answered)} of {total} rows are known to be done; run plan.apply() again to finish:"
             " what is done stays as it is."
         )
         return ImportInterrupted(error.status, sentence, self._result(answered))

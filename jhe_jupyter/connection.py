@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import httpx
 
@@ -45,6 +46,7 @@ class Connection:
             timeout=timeout,
             trust_env=not is_loopback(self._url),
         )
+        weakref.finalize(self, self._http.close)  # a notebook never closes anything
 
     @property
     def url(self) -> str:
@@ -55,8 +57,14 @@ class Connection:
         return f"{type(self).__name__}({self.url!r})"
 
     def close(self) -> None:
-        """Close the connections; the garbage collector does it too."""
+        """Close the connections; going out of use does it too."""
         self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     # -- one request ------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 ExchangeError
 ├── Invalid          400   what was sent cannot be used; `errors` names the fields
-├── Unauthenticated  401   no token, or one that is no longer good
+├── Unauthenticated  401   a token that is not, or no longer, good
 ├── Forbidden        403   known, but may not
 ├── NotFound         404   unknown or not visible; also a KeyError
 │   └── UnknownName        no organization, study, patient, … of that name
@@ -42,7 +42,9 @@ class ExchangeError(Exception):
         self.errors = {field: list(said) for field, said in (errors or {}).items()}
 
     def __str__(self) -> str:
-        return " ".join([self.detail, *(f"{field}: {'; '.join(said)}" for field, said in self.errors.items())])
+        more = [f"{field}: {'; '.join(said)}" for field, said in self.errors.items()]
+        new = [one for one in more if one not in self.detail]  # a sentence about one field already says it
+        return f"{self.detail.removesuffix('.')}. {'. '.join(new)}" if new else self.detail
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints instead of a traceback: the reader can act on the sentence, not on our stack."""
@@ -54,7 +56,10 @@ class Invalid(ExchangeError):
 
 
 class Unauthenticated(ExchangeError):
-    """401: no token, or one that is no longer good."""
+    """401: a token that is not, or no longer, good."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (The token that was sent is unknown, expired or revoked.)"
 
 
 class Forbidden(ExchangeError):

@@ -148,11 +148,11 @@ class Exchange(Tables):
         self.post_patient_consents(patient_id, [body if reason is None else {**body, "reason": reason}])
         return self.get_patient_consents(patient_id)
 
-    def add_scope_request(self, study: Any, code: Any) -> Json:
+    def add_scope_request(self, study: Any, code: Any) -> list[Json]:
         """Let a study ask its patients for a code; twice is no error."""
         return self.post_scope_request(self.study_id(study), self.code(code)["id"])
 
-    def add_data_source(self, study: Any, source: Any) -> Json:
+    def add_data_source(self, study: Any, source: Any) -> list[Json]:
         """Allow a data source in a study; twice is no error."""
         return self.post_study_data_source(self.study_id(study), self.data_source_id(source))
 

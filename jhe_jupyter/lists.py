@@ -5,7 +5,7 @@ Every list has one schema here; an answer without rows has the same columns and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -55,7 +55,7 @@ ORGANIZATIONS = {
 CONSENTS = {
     "patient_id": "int64",
     "study_id": "int64",
-    "code": "category",
+    "code": "text",
     "state": "text",
     "time": "utc",
     "actor": "Int64",
@@ -74,7 +74,7 @@ AUDIT = {
     "outcome": "category",
     "count": "Int64",
     "request_id": "text",
-    "patients": "object",
+    "patients": "text",
 }
 
 FOLLOWUP = {
@@ -85,29 +85,34 @@ FOLLOWUP = {
     "invited": "utc",
     "connected": "utc",
     "consented": "utc",
+    "pending_consents": "Int64",
     "last_measured": "utc",
     "last_uploaded": "utc",
     "state": "category",
 }
 
 
-def list_frame(rows: Iterable[Json], schema: Mapping[str, str], id_name: str | None = None) -> pd.DataFrame:
-    """Rows of a list as a frame of `schema`; camelCase keys become snake_case, `id` becomes `id_name`.
+def list_frame(
+    rows: Iterable[Json], schema: Mapping[str, str], renamed: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Rows of a list as a frame of `schema`; camelCase keys become snake_case, and those in `renamed` what it says.
 
-    >>> list_frame([{"id": 20003, "name": "the lab", "partOf": 20002}], ORGANIZATIONS, "organization_id").shape
+    >>> list_frame([{"id": 20003, "name": "the lab"}], ORGANIZATIONS, {"id": "organization_id"}).shape
     (1, 5)
     """
-    return typed([_snaked(row, id_name) for row in rows], schema)
+    return typed([_snaked(row, renamed or {}) for row in rows], schema)
 
 
 def studies_frame(studies: Iterable[Json]) -> pd.DataFrame:
     """Studies as a frame; `codes` and `data_sources` are tuples of text, so that `explode` gives one row each."""
-    return list_frame(map(_study_row, studies), STUDIES, "study_id")
+    return list_frame(map(_study_row, studies), STUDIES, {"id": "study_id"})
 
 
-def consents_frame(rows: Iterable[Json]) -> pd.DataFrame:
-    """Answers as a frame, one row per patient, study and code; `state` is a category of granted, declined, pending."""
-    frame = typed(list(rows), CONSENTS)
+def consents_frame(answers: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of `CONSENTS` as one; `code` and `state` become categories, `state` of granted, declined and pending."""
+    filled = [one for one in answers if len(one)] or [typed([], CONSENTS)]
+    frame = pd.concat(filled, ignore_index=True)
+    frame["code"] = frame["code"].astype("category")
     frame["state"] = pd.Categorical(frame["state"], categories=STATES)
     return frame
 
@@ -134,19 +139,6 @@ def patient_answers(consents: Json) -> Iterator[dict[str, Any]]:
             }
 
 
-def study_answer(row: Json) -> dict[str, Any]:
-    """A row of `consents_frame` from one of `GET studies/{id}/consents`."""
-    return {
-        "patient_id": row["patientId"],
-        "study_id": row["studyId"],
-        "code": row["code"],
-        "state": row["state"],
-        "time": row.get("time"),
-        "actor": row.get("actorId"),
-        "reason": row.get("reason"),
-    }
-
-
 def _study_row(study: Json) -> dict[str, Any]:
     organization = study.get("organization") or {}
     return {
@@ -158,8 +150,5 @@ def _study_row(study: Json) -> dict[str, Any]:
     }
 
 
-def _snaked(row: Json, id_name: str | None) -> dict[str, Any]:
-    named = {snake(name): value for name, value in row.items()}
-    if id_name is not None:
-        named[id_name] = row.get("id")
-    return named
+def _snaked(row: Json, renamed: Mapping[str, str]) -> dict[str, Any]:
+    return {renamed.get(snake(name), snake(name)): value for name, value in row.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from .client import Client
 from .connection import Json
-from .errors import AmbiguousName, UnknownName
+from .errors import AmbiguousName, NotFound, UnknownName
 
 SHOWN = 8  # how many candidates an error lists; it is read by a person
 
@@ -37,7 +37,12 @@ class Names(Client):
     def user_id(self, user: Any) -> int:
         """The id of a person given by id, e-mail or object."""
         carried = carried_id(user, "user")
-        return int(self.get_user_by_email(str(user))["id"]) if carried is None else carried
+        if carried is not None:
+            return carried
+        try:
+            return int(self.get_user_by_email(str(user))["id"])
+        except NotFound:
+            return int(choose(str(user), list(self.list_users()), "person", lambda one: [one["email"]])["id"])
 
     def patient_id(self, patient: Any) -> int:
         """The id of a patient given by id, e-mail, name (`Given Family` or `Family, Given`) or object."""
@@ -120,7 +125,7 @@ def choose(text: str, candidates: Sequence[Json], kind: str, names: Callable[[Js
     30001
     >>> choose("Lungs", studies, "study", lambda study: [study["name"]])
     Traceback (most recent call last):
-    jhe_jupyter.errors.UnknownName: No study is called 'Lungs'. There is: 30001 'Sleep', 30002 'Heart'.
+    jhe_jupyter.errors.UnknownName: No study is called 'Lungs'. There are: 30001 'Sleep', 30002 'Heart'.
 
     Raises UnknownName or AmbiguousName, both listing what there is, bounded.
     """
@@ -136,7 +141,7 @@ def choose(text: str, candidates: Sequence[Json], kind: str, names: Callable[[Js
     if by_id:
         return by_id[0]
     there = _listed(_closest_first(wanted, candidates, names), names)
-    said = f"There is: {there}" if candidates else "There is none you may see"
+    said = f"There {'is' if len(candidates) == 1 else 'are'}: {there}" if candidates else "There is none you may see"
     raise UnknownName(None, f"No {kind.replace('_', ' ')} is called {text!r}. {said}.")
 
 
@@ -180,7 +185,7 @@ def _listed(candidates: Sequence[Json], names: Callable[[Json], Sequence[str]]) 
 
 def _plural(kind: str) -> str:
     words = kind.replace("_", " ")
-    return f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
+    return f"{words[:-1]}ies" if words.endswith("y") else "people" if words == "person" else f"{words}s"
 
 
 def _article(kind: str) -> str:

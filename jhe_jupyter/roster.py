@@ -20,10 +20,10 @@ SPELLINGS: dict[str, frozenset[str]] = {
     "email": frozenset({"email", "telecomemail", "emailaddress", "mail"}),
     "last_name": frozenset({"lastname", "namefamily", "familyname", "family", "surname"}),
     "first_name": frozenset({"firstname", "namegiven", "givenname", "given", "forename"}),
-    "dob": frozenset({"dob", "birthdate", "dateofbirth"}),
+    "dob": frozenset({"dob", "birthdate", "dateofbirth", "birthday"}),
     "phone": frozenset({"phone", "telecomphone", "phonenumber", "telephone", "cell", "mobile"}),
     "identifier": frozenset({"identifier", "mrn", "externalid", "externalidentifier", "medicalrecordnumber"}),
-    "study_id": frozenset({"studyid"}),
+    "study_id": frozenset({"studyid", "study"}),
 }
 REQUIRED = ("email", "last_name", "first_name", "dob")
 DELIMITERS = (",", ";", "\t", "|")

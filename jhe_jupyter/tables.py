@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
-from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from . import frames, lists
 from .connection import Json
-from .dtypes import from_arrow
+from .dtypes import from_arrow, typed
 from .names import Names
 from .revalidate import revalidate
 from .times import rfc3339
@@ -34,7 +33,7 @@ class Tables(Names):
             "study_id": self._optional(study, self.study_id),
             "search": search,
         }
-        return self._list_df("patients", params, lists.PATIENTS, "patient_id")
+        return self._list_df("patients", params, lists.PATIENTS, {"id": "patient_id"})
 
     def studies_df(self, organization: Any = None) -> pd.DataFrame:
         """Studies, one row each; `codes` and `data_sources` are tuples, so that `explode` gives a row per code."""
@@ -44,7 +43,7 @@ class Tables(Names):
 
     def organizations_df(self) -> pd.DataFrame:
         """Organizations with their parent (`part_of`, 0 is the ROOT) and the caller's role, null without one."""
-        return lists.list_frame(self.list_organizations(), lists.ORGANIZATIONS, "organization_id")
+        return lists.list_frame(self.list_organizations(), lists.ORGANIZATIONS, {"id": "organization_id"})
 
     def consents_df(self, study: Any = None, patient: Any = None, as_of: Time | None = None) -> pd.DataFrame:
         """Answers of a study, of a patient, or of everybody: one row per patient, study and requested code.
@@ -55,12 +54,13 @@ class Tables(Names):
         at = rfc3339(as_of)
         study_id = self._optional(study, self.study_id)
         if patient is not None:
-            answers: Iterable[Json] = lists.patient_answers(self.get_patient_consents(self.patient_id(patient), at))
-            rows = (row for row in answers if study_id in (None, row["study_id"]))
-            return lists.consents_frame(rows)
+            answers = lists.patient_answers(self.get_patient_consents(self.patient_id(patient), at))
+            rows = [row for row in answers if study_id in (None, row["study_id"])]
+            return lists.consents_frame([typed(rows, lists.CONSENTS)])
         studies = [study_id] if study_id is not None else [one["id"] for one in self.list_studies()]
-        found = chain.from_iterable(self.list_study_consents(one, at) for one in studies)
-        return lists.consents_frame(map(lists.study_answer, found))
+        paths = [f"studies/{one}/consents" for one in studies]
+        named = {"actor_id": "actor"}
+        return lists.consents_frame([self._list_df(path, {"as_of": at}, lists.CONSENTS, named) for path in paths])
 
     def followup_df(self, study: Any = None) -> pd.DataFrame:
         """How far each patient has come: invited, connected, consented, last measured and uploaded (UTC), state."""
@@ -71,7 +71,7 @@ class Tables(Names):
     ) -> pd.DataFrame:
         """Who did what to whose data, refusals included, in the order it happened (`seq`); `time` in UTC.
 
-        `patients` holds the ids a list or stream showed, so that "who has read this patient" has an answer.
+        `patients` holds the ids of all a row concerned, in runs (`40001-40002,40005`); `patient=` searches them too.
         """
         params = {
             "patient_id": self._optional(patient, self.patient_id),
@@ -144,13 +144,17 @@ class Tables(Names):
         return frames.tidy_frame(self.list_observations(patient_id, study_id, code, limit))
 
     def _list_df(
-        self, path: str, params: Mapping[str, Any], schema: Mapping[str, str], id_name: str | None = None
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        schema: Mapping[str, str],
+        renamed: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
         """A list as a frame: through Arrow where the server offers it, else page by page."""
         stream = self.arrow_stream(path, params)
         if stream is not None:
-            return from_arrow(stream, schema, {"id": id_name} if id_name else None)
-        return lists.list_frame(self.list_api(path, params), schema, id_name)
+            return from_arrow(stream, schema, renamed)
+        return lists.list_frame(self.list_api(path, params), schema, renamed)
 
     @staticmethod
     def _optional(thing: Any, resolve: Any) -> int | None:

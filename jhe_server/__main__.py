@@ -1,5 +1,24 @@
-"""`python -m jhe_server` is `jupyter jhe`."""
+"""`jupyter jhe`, also as `python -m jhe_server`: a command, or (without one) the Exchange alone.
 
-from .app import main
+A command needs no web server, whose import takes longer than most commands do.
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    from .cli import SUBCOMMANDS, CommandLine
+
+    if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
+        CommandLine.launch_instance()
+        return
+    from .app import ExchangeApp
+
+    ExchangeApp.subcommands = SUBCOMMANDS
+    ExchangeApp.launch_instance()
+
+
+if __name__ == "__main__":
+    main()

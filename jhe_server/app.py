@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 
-from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
+from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.auth.identity import IdentityProvider, LegacyIdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -28,6 +28,8 @@ from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
 from traitlets import Bool, Enum, Float, Int, List, Unicode, default
 
+from .cli import default_database
+
 if TYPE_CHECKING:
     from .door import Door
     from .strangers import Strangers
@@ -35,10 +37,6 @@ if TYPE_CHECKING:
 SINGLE_USER = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
 LEASE = timedelta(hours=1)  # a kernel's token outlives a server that was killed by this much at most
 RENEW_EVERY = 10 * 60 * 1000  # milliseconds
-
-
-def default_database() -> str:
-    return f"sqlite:///{Path(jupyter_data_dir()) / 'jhe' / 'exchange.sqlite'}"
 
 
 class NoContents(AsyncContentsManager):  # type: ignore[misc]
@@ -288,10 +286,3 @@ def _write_private(path: Path, text: str) -> None:
     fresh.touch(mode=0o600)
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def main() -> None:
-    from .cli import SUBCOMMANDS
-
-    ExchangeApp.subcommands = SUBCOMMANDS
-    ExchangeApp.launch_instance()

@@ -8,13 +8,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from jupyter_core.application import JupyterApp
+from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, Unicode, default
 
-from .app import default_database
 from .errors import ExchangeError
+
+
+def default_database() -> str:
+    return f"sqlite:///{Path(jupyter_data_dir()) / 'jhe' / 'exchange.sqlite'}"
 
 
 class Command(JupyterApp):  # type: ignore[misc]
@@ -302,3 +307,11 @@ SUBCOMMANDS: dict[str, tuple[type[JupyterApp], str]] = {
     "audit": (AuditCommand, "Verify the audit, print its head."),
     "upgrade": (UpgradeCommand, "Bring the database to this version's schema."),
 }
+
+
+class CommandLine(JupyterApp):  # type: ignore[misc]
+    """The commands of `jupyter jhe` that need no server."""
+
+    name = "jupyter-jhe"
+    description = __doc__
+    subcommands = SUBCOMMANDS

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jhe_jupyter import frames, lists
-from jhe_jupyter.dtypes import from_arrow
+from jhe_jupyter.dtypes import from_arrow, typed
 from jhe_jupyter.units import UNITS, conversion
 
 GLUCOSE = "omh:blood-glucose:4.0"
@@ -218,7 +218,7 @@ def test_a_partly_answered_study_shows_answers_and_what_is_pending() -> None:
             {"code": code("blood-pressure:4.0"), "consented": None, "consentedTime": None},
         ]}],
     }  # fmt: skip
-    frame = lists.consents_frame(lists.patient_answers(consents))
+    frame = lists.consents_frame([typed(list(lists.patient_answers(consents)), lists.CONSENTS)])
     assert list(frame.columns) == ["patient_id", "study_id", "code", "state", "time", "actor", "reason"]
     assert frame["state"].tolist() == ["granted", "declined", "pending"]
     assert list(frame["state"].cat.categories) == ["granted", "declined", "pending"]
@@ -231,7 +231,7 @@ def test_consents_pivot_into_a_table_of_patients_by_codes() -> None:
         {"patient_id": patient, "study_id": 1, "code": code, "state": state}
         for patient, code, state in [(1, "a", "granted"), (1, "b", "pending"), (2, "a", "declined")]
     ]
-    frame = lists.consents_frame(rows)
+    frame = lists.consents_frame([typed(rows, lists.CONSENTS)])
     table = frame.pivot_table(index="patient_id", columns="code", values="state", aggfunc="first", observed=True)
     assert table.loc[1].tolist() == ["granted", "pending"]
     assert table.loc[2, "a"] == "declined"
@@ -254,7 +254,7 @@ def test_an_arrow_stream_and_json_pages_give_the_same_frame() -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     streamed = from_arrow(sink.getvalue().to_pybytes(), lists.PATIENTS)
-    pd.testing.assert_frame_equal(streamed, lists.list_frame(rows, lists.PATIENTS, "patient_id"))
+    pd.testing.assert_frame_equal(streamed, lists.list_frame(rows, lists.PATIENTS, {"id": "patient_id"}))
 
 
 def test_dictionaries_that_differ_between_batches_keep_their_words() -> None:

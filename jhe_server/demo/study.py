@@ -41,6 +41,7 @@ def load(session: Session, *, moment: datetime | None = None, seed: int = SEED, 
     """Put the demo study into the seeded clinic and answer its id; where it is there already, nothing is done.
 
     The data covers `days` days and ends where the day of `moment` (default: now) begins on each person's own clock.
+    Raises Forbidden where the clinic has not been seeded: nobody manages the lab then.
     """
     found = session.scalar(select(StudyRow.id).where(StudyRow.name == STUDY, StudyRow.organization_id == LAB))
     if found is not None:
