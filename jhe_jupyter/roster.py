@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,6 +27,7 @@ SPELLINGS: dict[str, frozenset[str]] = {
     "study_id": frozenset({"studyid", "study"}),
 }
 REQUIRED = ("email", "last_name", "first_name", "dob")
+_BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -96,7 +98,7 @@ def read_rows(rows: Iterable[Mapping[Any, Any]], name: str, header: Sequence[Any
     columns = match_header([str(one) for one in header], name)
     keys = {str(one): one for one in header}
     records = [
-        Record(number, None, {ours: as_text(row.get(keys[theirs])) for ours, theirs in columns.items()})
+        Record(number, None, {ours: on_one_line(as_text(row.get(keys[theirs]))) for ours, theirs in columns.items()})
         for number, row in enumerate(rows, 1)
     ]
     return Roster(name, columns, records, _ignored([str(one) for one in header], columns))
@@ -135,6 +137,15 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def on_one_line(text: str) -> str:
+    """A cell without its line breaks: a spreadsheet wraps a long name, nobody is called so.
+
+    >>> on_one_line("Smith-\\n  Jones")
+    'Smith- Jones'
+    """
+    return _BREAK.sub(" ", text)
 
 
 def _text(source: str | Path | IO[str] | IO[bytes]) -> tuple[str, str]:
@@ -213,7 +224,7 @@ def _record(row: int, line: int, fields: list[str] | None, width: int, place: Ma
         return Record(row, line, {}, "The quotes on this line do not pair.")
     if len(fields) != width:
         return Record(row, line, {}, f"This line has {len(fields)} fields, the header has {width}.")
-    return Record(row, line, {ours: fields[index] for ours, index in place.items()})
+    return Record(row, line, {ours: on_one_line(fields[index]) for ours, index in place.items()})
 
 
 def _ignored(header: Sequence[str], columns: Mapping[str, str]) -> list[str]:

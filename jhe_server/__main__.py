@@ -17,7 +17,7 @@ def main() -> None:
     from .app import ExchangeApp
 
     ExchangeApp.subcommands = SUBCOMMANDS
-    ExchangeApp.launch_instance()
+    ExchangeApp.launch_instance()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ SUPERUSER: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Rule:
-    """The roles that may, whether a patient may for themselves, whether anybody known may, and the sentence."""
+    """The roles that may, whether a patient may for themselves, whether one without any role may; the sentence."""
 
     roles: frozenset[str]
     sentence: str
@@ -166,7 +166,11 @@ class Actor:
     def knock(self, verb: str) -> None:
         """The first question of every request: is there any way at all this actor could do the verb?"""
         rule = RULES.get(verb)
-        if rule is None or not (rule.known or (rule.patient and self.patient_id is not None) or self.may(verb)):
+        if self.patient_id is not None:
+            welcome = rule is not None and rule.patient
+        else:
+            welcome = rule is not None and (rule.known or self.may(verb))
+        if not welcome:
             raise Forbidden()
 
     def organizations(self, verb: str) -> frozenset[int] | None:

@@ -95,7 +95,7 @@ ROUTES: list[Route] = [
     _post(f"{_STUDY}/clients", studies.add_client, studies.OneClient),
     _delete(f"{_STUDY}/clients", studies.remove_client, body=studies.OneClient),
     # observations
-    _get("observations", observations.search, query=observations.ObservationSearch),
+    _get("observations", observations.search, query=observations.ObservationSearch, table=observations.table),
     _get("observations/{observation_id}", observations.get),
     _delete("observations/{observation_id}", observations.remove),
     # organizations and people

@@ -18,7 +18,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.auth.identity import IdentityProvider, LegacyIdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
@@ -39,7 +38,7 @@ LEASE = timedelta(hours=1)  # a kernel's token outlives a server that was killed
 RENEW_EVERY = 10 * 60 * 1000  # milliseconds
 
 
-class NoContents(AsyncContentsManager):  # type: ignore[misc]
+class NoContents(AsyncContentsManager):
     """Alone there are no files to serve: nothing is registered at /files/ either."""
 
     files_handler_class = None
@@ -48,11 +47,11 @@ class NoContents(AsyncContentsManager):  # type: ignore[misc]
         return "JupyterHealth Exchange: no files are served"
 
 
-class ExchangeServerApp(ServerApp):  # type: ignore[misc]
+class ExchangeServerApp(ServerApp):
     """The server of `jupyter jhe`: no kernels, no terminals, no files."""
 
     name = "jupyter-jhe-server"
-    default_services = ("auth", "security")
+    default_services = ("auth", "security")  # type: ignore[assignment]
 
     @default("contents_manager_class")
     def _default_contents(self) -> type[NoContents]:
@@ -72,7 +71,7 @@ class ExchangeServerApp(ServerApp):  # type: ignore[misc]
         signal.signal(signal.SIGINT, self._signal_stop)
 
 
-class ExchangeApp(ExtensionApp):  # type: ignore[misc]
+class ExchangeApp(ExtensionApp):
     """The JupyterHealth Exchange in Jupyter."""
 
     name = "jhe"
@@ -81,7 +80,7 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
     extension_url = "/jhe/"
     load_other_extensions = False
     serverapp_class = ExchangeServerApp
-    serverapp_config = {"open_browser": False, "allow_root": True}  # noqa: RUF012  (Jupyter reads a plain dict)
+    serverapp_config = {"open_browser": False, "allow_root": True}
 
     database = Unicode(help="Where the Exchange keeps its data: sqlite:///FILE or postgresql://…").tag(config=True)
     public_url = Unicode(
@@ -93,13 +92,21 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
     cors_origins = List(Unicode(), help="Origins of browser apps that may call the API with bearer tokens.").tag(
         config=True
     )
-    kernel_environment = Bool(True, help="Give kernels JHE_URL and JHE_TOKEN, with the owner's rights.").tag(config=True)
+    kernel_environment = Bool(True, help="Give kernels JHE_URL and JHE_TOKEN, with the owner's rights.").tag(
+        config=True
+    )
     threads = Int(8, help="Requests worked on at once.").tag(config=True)
     invitation_link_prefix = Unicode(help="The guide's invitation link, up to the host and the token.").tag(config=True)
     invitation_days = Float(14.0, help="Days for which an invitation can be redeemed.").tag(config=True)
-    default_client = Unicode("CommonHealth", help="The client of the guide's invitation link, by name.").tag(config=True)
-    lookups_per_minute = Int(120, help="Lookups by e-mail across organizations, per person and minute.").tag(config=True)
-    smtp_host = Unicode("", help="The mail server; without one, messages are written to the outbox folder.").tag(config=True)
+    default_client = Unicode("CommonHealth", help="The client of the guide's invitation link, by name.").tag(
+        config=True
+    )
+    lookups_per_minute = Int(120, help="Lookups by e-mail across organizations, per person and minute.").tag(
+        config=True
+    )
+    smtp_host = Unicode("", help="The mail server; without one, messages are written to the outbox folder.").tag(
+        config=True
+    )
     smtp_port = Int(0, help="0: 587 for STARTTLS, 465 for TLS, 25 for none.").tag(config=True)
     smtp_tls = Enum(("starttls", "tls", "none"), "starttls", help="How the connection is protected.").tag(config=True)
     smtp_user = Unicode("", help="The account at the mail server.").tag(config=True)
@@ -107,7 +114,7 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
     mail_sender = Unicode("noreply@localhost", help="The address invitations come from.").tag(config=True)
     outbox = Unicode("", help="The outbox folder; `outbox` beside the database unless set.").tag(config=True)
 
-    aliases = {"database": "ExchangeApp.database"}  # noqa: RUF012
+    aliases = {"database": "ExchangeApp.database"}
 
     closing = False
     owner_id: int | None = None
@@ -130,6 +137,11 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
 
     # -------------------------------------------------------------- where am I
     @property
+    def _server(self) -> ServerApp:
+        assert self.serverapp is not None
+        return self.serverapp
+
+    @property
     def alone(self) -> bool:
         return isinstance(self.serverapp, ExchangeServerApp)
 
@@ -141,7 +153,7 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
     @property
     def root(self) -> str:
         """The path of the Exchange on this server, without a slash at its end."""
-        return str(url_path_join(self.serverapp.base_url, "jhe")).rstrip("/")
+        return str(url_path_join(self._server.base_url, "jhe")).rstrip("/")
 
     @property
     def public_root(self) -> str:
@@ -172,8 +184,8 @@ class ExchangeApp(ExtensionApp):  # type: ignore[misc]
         """Where the Exchange says it is: what is set, else the server's own address, never a request's."""
         if self.public_url:
             return self.public_root
-        ip = self.serverapp.ip if self.serverapp.ip not in ("", "0.0.0.0", "::", "*") else "127.0.0.1"  # noqa: S104
-        return f"http://{ip}:{self.serverapp.port}{self.root}"
+        ip = self._server.ip if self._server.ip not in ("", "0.0.0.0", "::", "*") else "127.0.0.1"  # noqa: S104
+        return f"http://{ip}:{self._server.port}{self.root}"
 
     def _owner(self) -> int:
         from .people import owner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import api, fhir_api, migrations, public
 from .db import Database
@@ -37,7 +37,7 @@ def settings_of(app: ExchangeApp, site: str) -> Settings:
         mail=MailSettings(
             host=app.smtp_host,
             port=app.smtp_port,
-            tls=app.smtp_tls,
+            tls=cast(Literal["starttls", "tls", "none"], app.smtp_tls),
             user=app.smtp_user,
             password=app.smtp_password,
             sender=app.mail_sender,

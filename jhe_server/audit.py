@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, Select, String, and_, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Index, Select, String, and_, exists, false, func, insert, or_, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -238,6 +238,7 @@ def visible(actor: Actor, query: AuditSearch) -> Select[Any]:
     if query.organization_id is not None:
         asked = query.organization_id
         rows = rows.where(or_(AuditRow.organization_id == asked, _concerns("organization", asked)))
+        rows = rows if mine is None or asked in mine else rows.where(false())
     if query.since is not None:
         rows = rows.where(AuditRow.time >= query.since)
     return rows if query.until is None else rows.where(AuditRow.time < query.until)

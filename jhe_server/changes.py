@@ -1,4 +1,4 @@
-"""The change feed: one counter over everything that is written, so that a panel can ask what is new since it last looked."""
+"""The change feed: one counter over everything that is written; a panel asks what is new since it last looked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Index, String, func, insert, or_, select
+from sqlalchemy import ColumnElement, Index, String, func, insert, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .access import Actor
@@ -82,7 +82,7 @@ def feed(session: Session, actor: Actor, query: Since) -> Feed:
     mine = actor.organizations("changes.feed")
     rows = select(ChangeRow).where(ChangeRow.seq > query.since, ChangeRow.seq <= last)
     if mine is not None:
-        seen = [ChangeRow.organization_id.in_(mine)]
+        seen: list[ColumnElement[bool]] = [ChangeRow.organization_id.in_(mine)]
         if actor.patient_id is not None:
             seen.append(ChangeRow.patient_id == actor.patient_id)
         rows = rows.where(or_(*seen))

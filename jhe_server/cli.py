@@ -22,13 +22,13 @@ def default_database() -> str:
     return f"sqlite:///{Path(jupyter_data_dir()) / 'jhe' / 'exchange.sqlite'}"
 
 
-class Command(JupyterApp):  # type: ignore[misc]
+class Command(JupyterApp):
     """A command on one store."""
 
     name = "jupyter-jhe"
     takes: tuple[str, ...] = ()
     database = Unicode(help="sqlite:///FILE or postgresql://…").tag(config=True)
-    aliases = {"database": "Command.database"}  # noqa: RUF012
+    aliases = {"database": "Command.database"}
 
     @default("database")
     def _default_database(self) -> str:
@@ -85,7 +85,7 @@ class SeedCommand(Command):
     name = "jupyter-jhe-seed"
     description = __doc__
 
-    def run(self) -> None:
+    def run(self, *arguments: str) -> None:
         from . import seed
 
         password = secrets.token_urlsafe(9)
@@ -102,9 +102,10 @@ class TokenCommand(Command):
     description = __doc__
     takes = ("EMAIL",)
     days = Float(1.0, help="Days until the token expires.").tag(config=True)
-    aliases = {**Command.aliases, "days": "TokenCommand.days"}  # noqa: RUF012
+    aliases = {**Command.aliases, "days": "TokenCommand.days"}
 
-    def run(self, email: str) -> None:
+    def run(self, *arguments: str) -> None:
+        [email] = arguments
         from .people import by_email
         from .tokens import issue
 
@@ -127,14 +128,15 @@ class UserAddCommand(Command):
     superuser = Bool(False, help="May do everything.").tag(config=True)
     first_name = Unicode("", help="Given name.").tag(config=True)
     last_name = Unicode("", help="Family name.").tag(config=True)
-    flags = {"superuser": ({"UserAddCommand": {"superuser": True}}, "May do everything.")}  # noqa: RUF012
-    aliases = {  # noqa: RUF012
+    flags = {"superuser": ({"UserAddCommand": {"superuser": True}}, "May do everything.")}
+    aliases = {
         **Command.aliases,
         "first-name": "UserAddCommand.first_name",
         "last-name": "UserAddCommand.last_name",
     }
 
-    def run(self, email: str) -> None:
+    def run(self, *arguments: str) -> None:
+        [email] = arguments
         from pydantic import TypeAdapter, ValidationError
 
         from .people import add_practitioner
@@ -149,7 +151,7 @@ class UserAddCommand(Command):
             print(f"user {row.user_id} (practitioner {row.id})")
 
 
-class Group(JupyterApp):  # type: ignore[misc]
+class Group(JupyterApp):
     """A command that only has others below it."""
 
     def start(self) -> None:
@@ -162,7 +164,7 @@ class UserCommand(Group):
     """Accounts."""
 
     name = "jupyter-jhe-user"
-    subcommands = {"add": (UserAddCommand, "Create a practitioner's account.")}  # noqa: RUF012
+    subcommands = {"add": (UserAddCommand, "Create a practitioner's account.")}
 
 
 class ImportCommand(Command):
@@ -174,14 +176,15 @@ class ImportCommand(Command):
     organization = Int(0, help="The organization's id.").tag(config=True)
     study = Int(0, help="A study to enrol everybody in, by id.").tag(config=True)
     dry_run = Bool(False, help="Say what would be done and write nothing.").tag(config=True)
-    aliases = {  # noqa: RUF012
+    aliases = {
         **Command.aliases,
         "organization": "ImportCommand.organization",
         "study": "ImportCommand.study",
     }
-    flags = {"dry-run": ({"ImportCommand": {"dry_run": True}}, "Say what would be done and write nothing.")}  # noqa: RUF012
+    flags = {"dry-run": ({"ImportCommand": {"dry_run": True}}, "Say what would be done and write nothing.")}
 
-    def run(self, file: str) -> None:
+    def run(self, *arguments: str) -> None:
+        [file] = arguments
         from .importing import import_file
 
         with self.store() as database:
@@ -196,7 +199,7 @@ class AuditVerifyCommand(Command):
     name = "jupyter-jhe-audit-verify"
     description = __doc__
 
-    def run(self) -> None:
+    def run(self, *arguments: str) -> None:
         from . import audit
 
         with self.store() as database, database.read() as session:
@@ -213,7 +216,7 @@ class AuditHeadCommand(Command):
     name = "jupyter-jhe-audit-head"
     description = __doc__
 
-    def run(self) -> None:
+    def run(self, *arguments: str) -> None:
         from . import audit
 
         with self.store() as database, database.read() as session:
@@ -225,7 +228,7 @@ class AuditCommand(Group):
     """The record of who did what."""
 
     name = "jupyter-jhe-audit"
-    subcommands = {  # noqa: RUF012
+    subcommands = {
         "verify": (AuditVerifyCommand, "Check that no row was changed, removed or slipped in."),
         "head": (AuditHeadCommand, "Print the head of the chain, to keep elsewhere."),
     }
@@ -237,7 +240,7 @@ class UpgradeCommand(Command):
     name = "jupyter-jhe-upgrade"
     description = __doc__
 
-    def run(self) -> None:
+    def run(self, *arguments: str) -> None:
         from . import migrations
         from .db import Database
 
@@ -255,7 +258,7 @@ class DemoCommand(Command):
     name = "jupyter-jhe-demo"
     description = __doc__
     folder = Unicode("jhe-demo", help="The folder for the demo's database and notebooks.").tag(config=True)
-    aliases = {"database": "Command.database", "dir": "DemoCommand.folder"}  # noqa: RUF012
+    aliases = {"database": "Command.database", "dir": "DemoCommand.folder"}
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Ours are taken out, whatever is left is JupyterLab's."""
@@ -266,7 +269,7 @@ class DemoCommand(Command):
     def _default_database(self) -> str:
         return ""
 
-    def run(self) -> None:
+    def run(self, *arguments: str) -> None:
         from .demonstration import prepare
 
         database, notebooks = prepare(self.folder, self.database or None)
@@ -287,7 +290,9 @@ def _as_root() -> list[str]:
 
 def _parted(argv: list[str]) -> tuple[list[str], list[str]]:
     """(our options, JupyterLab's options)."""
-    ours, theirs, rest = [], [], list(argv)
+    rest = list(argv)
+    ours: list[str] = []
+    theirs: list[str] = []
     while rest:
         one = rest.pop(0)
         name, joined, _ = one.partition("=")
@@ -309,7 +314,7 @@ SUBCOMMANDS: dict[str, tuple[type[JupyterApp], str]] = {
 }
 
 
-class CommandLine(JupyterApp):  # type: ignore[misc]
+class CommandLine(JupyterApp):
     """The commands of `jupyter jhe` that need no server."""
 
     name = "jupyter-jhe"

@@ -1,4 +1,4 @@
-"""Rows on their way into an Arrow stream: named columns of a kind, and batches of tuples produced as the reader takes them.
+"""Rows on their way into an Arrow stream: named columns of a kind, batches of tuples made as the reader takes them.
 
 pyarrow is imported when the first stream is asked for, not when the server starts.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-ARROW = {"int": "int64", "double": "float64", "text": "string", "bool": "bool_", "date": "date32"}
+ARROW = {"int": "int64", "double": "float64", "text": "string", "bool": "bool_", "date": "date32", "short": "int16"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """`kind` is int, double, text, bool, date, time (UTC, microseconds) or word (a dictionary of few texts)."""
+    """`kind`: int, short (16 bits), double, text, bool, date, time (UTC, microseconds), word (a dictionary of few)."""
 
     name: str
     kind: str

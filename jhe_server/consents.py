@@ -343,7 +343,9 @@ def counts(session: Session, actor: Actor, ids: list[int]) -> dict[int, tuple[in
     )
     allowed = actor.organizations("studies.search")
     if allowed is not None and actor.patient_id is None:
-        pairs = pairs.join(StudyRow, StudyRow.id == StudyPatientRow.study_id).where(StudyRow.organization_id.in_(allowed))
+        pairs = pairs.join(StudyRow, StudyRow.id == StudyPatientRow.study_id).where(
+            StudyRow.organization_id.in_(allowed)
+        )
     pending: dict[int, set[int]] = {}
     answered: dict[int, set[int]] = {}
     for patient_id, study_id, answer in session.execute(pairs):
@@ -378,7 +380,7 @@ def _consent_page(session: Session, total: int, found: list[Consent]) -> Page[Co
     return Page(count=total, results=found)
 
 
-def _of_study(study_id: int) -> Select[Any]:
+def _of_study(study_id: int) -> Select[*tuple[Any, ...]]:
     return (
         select(StudyPatientRow.patient_id, StudyPatientRow.study_id, CodeRow, AnswerRow)
         .join(StudyCodeRow, StudyCodeRow.study_id == StudyPatientRow.study_id)

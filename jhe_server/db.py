@@ -1,4 +1,4 @@
-"""Engines for SQLite and PostgreSQL, the declarative base, column types, and the two kinds of transaction: read and write."""
+"""Engines for SQLite and PostgreSQL, the declarative base, column types, and the two transactions: read and write."""
 
 from __future__ import annotations
 

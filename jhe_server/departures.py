@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from . import audit, changes, consents, invitations, oauth_clients, observations, organizations, studies, tokens
 from .access import Actor
-from .db import Base
+from .db import Base, count
 from .devices import DataSourceRow, SupportedCodeRow
 from .errors import Conflict, Forbidden, Invalid, NotFound
 from .invitations import InvitationRow
@@ -69,7 +69,7 @@ def preview_patient(session: Session, actor: Actor, patient_id: int, query: InOr
         answers=sum(study.answers for study in left),
         open_invitations=session.scalar(open_ones) or 0,
         whole_record=whole,
-        observations=observations.count(session, seen) if whole else 0,
+        observations=count(session, seen) if whole else 0,
     )
 
 
@@ -109,7 +109,7 @@ def _left(session: Session, study: StudyRow, patient_id: int) -> StudyLeft:
 
 
 def remove_patient(session: Session, actor: Actor, patient_id: int, query: InOrganization) -> None:
-    """A patient leaves an organization, its studies and their consents; with no organization left, all of the record goes."""
+    """A patient leaves an organization, its studies and their consents; with none left, all of the record goes."""
     row, organization_id = _leaving(session, actor, "departures.remove_patient", patient_id, query.organization_id)
     touched(session, row.id)
     for study in _studies(session, row.id, organization_id):

@@ -192,5 +192,3 @@ def unsupport_code(session: Session, actor: Actor, data_source_id: int, body: On
         raise NotFound("This data source does not send the code.")
     session.delete(pair)
     _written(session, row)
-
-

@@ -1,4 +1,4 @@
-"""The door: who is asking → what they ask, as shapes → the verb in its transaction → the audit → the answer. Once, for all.
+"""The door: who asks → what they ask, as shapes → the verb in its transaction → the audit → the answer. Once, for all.
 
 No web and no SQL here: `web.py` brings what came over HTTP, the concepts know the store.
 """
@@ -28,7 +28,15 @@ from .shapes import MAX_ID, Listing, Page
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 # What an outcome is called in the audit, by status.
-OUTCOMES = {400: "invalid", 409: "invalid", 410: "invalid", 413: "invalid", 415: "invalid", 422: "invalid", 500: "error"}
+OUTCOMES = {
+    400: "invalid",
+    409: "invalid",
+    410: "invalid",
+    413: "invalid",
+    415: "invalid",
+    422: "invalid",
+    500: "error",
+}
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -164,7 +172,12 @@ class Door:
         actor = _actor(session, request.credential)
         entry.actor_id, entry.via = actor.user_id, actor.via
         session.info.update(audit=entry, settings=self.settings)
-        if request.credential and request.credential.by_cookie and request.route.changes and request.route.method == "GET":
+        if (
+            request.credential
+            and request.credential.by_cookie
+            and request.route.changes
+            and request.route.method == "GET"
+        ):
             raise Forbidden("This call writes; a browser session has to send it as POST.")
         actor.knock(request.route.name)
         return actor, _arguments(request)

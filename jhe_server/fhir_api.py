@@ -50,7 +50,9 @@ def read_search(pairs: list[tuple[str, str]]) -> FHIRSearch:
         elif name in _IDS:
             _narrow(search, *_IDS[name], value)
         elif name == "code":
-            search.codes = value.split(",") if search.codes is None else [c for c in search.codes if c in value.split(",")]
+            search.codes = (
+                value.split(",") if search.codes is None else [c for c in search.codes if c in value.split(",")]
+            )
         elif name == "date":
             _date(search, value)
     return search

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from . import audit, studies
+from . import audit
 from .access import Actor
 from .consents import AnswerRow
 from .db import count, moment, now, ordered, within
@@ -45,8 +45,7 @@ class FollowUp(Shape):
 def search(session: Session, actor: Actor, query: FollowUpSearch) -> Page[FollowUp]:
     """Who is invited, connected, consented and uploading, one row per patient and study."""
     actor.knock("followup.search")
-    if query.study_id is not None:
-        studies.row_of(session, actor, query.study_id)
+    audit.note(session, study=query.study_id)
     rows = _enrolments(actor, query.study_id)
     total = count(session, rows)
     offset, limit = within(total, query)
@@ -60,7 +59,7 @@ def search(session: Session, actor: Actor, query: FollowUpSearch) -> Page[Follow
     return Page(count=total, results=results)
 
 
-def _enrolments(actor: Actor, study_id: int | None) -> Select[Any]:
+def _enrolments(actor: Actor, study_id: int | None) -> Select[*tuple[Any, ...]]:
     rows = (
         select(
             StudyPatientRow.patient_id,
@@ -133,7 +132,9 @@ def _data(session: Session, actor: Actor, study_id: int, patients: list[int]) ->
 def _state(row: Any, invited: dict[int, Any], answers: dict[tuple[int, int], Any], data: dict[int, Any]) -> FollowUp:
     invitation, answer = invited.get(row.patient_id), answers.get((row.study_id, row.patient_id))
     seen = data.get(row.patient_id)
-    connected = invitation.redeemed if invitation is not None and invitation.redeemed else (seen.first if seen else None)
+    connected = (
+        invitation.redeemed if invitation is not None and invitation.redeemed else (seen.first if seen else None)
+    )
     pending = answer.requested - answer.answered if answer else 0
     one = FollowUp(
         patient_id=row.patient_id,

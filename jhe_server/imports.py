@@ -1,4 +1,4 @@
-"""Bulk import: each row of a list becomes a patient created, linked, enrolled, left as they are, or an error that says why.
+"""Bulk import: each row becomes a patient created, linked, enrolled, left alone, or an error that says why.
 
 A dry run goes the same way as a real one and is rolled back, so it cannot promise anything else. One bad row stops no
 other, and running a list again finds what is done already.
@@ -231,7 +231,9 @@ def _known(session: Session, organization_id: int, rows: list[Row]) -> Known:
     return Known(
         user_types=users,
         patients=patients,
-        members=_in(session, PatientOrganizationRow.patient_id, ids, PatientOrganizationRow.organization_id == organization_id),
+        members=_in(
+            session, PatientOrganizationRow.patient_id, ids, PatientOrganizationRow.organization_id == organization_id
+        ),
         identifiers=_identifiers(session, organization_id, rows),
         enrolled=_enrolled(session, ids),
         studies={id: home for id, home in own.items() if home == organization_id},
@@ -392,5 +394,3 @@ def _invite(session: Session, actor: Actor, rows: list[Row], result: ImportResul
 
     if deliveries:
         session.info["afterwards"] = deliver
-
-

@@ -1,4 +1,4 @@
-"""Invitations: how a patient's app is let in; issued, mailed, retired, cancelled. The secret is shown once and kept as a hash."""
+"""Invitations: how a patient's app is let in. The secret is shown once and kept as a hash."""
 
 from __future__ import annotations
 
@@ -139,9 +139,7 @@ def issue(session: Session, actor: Actor, body: NewInvitation) -> IssuedInvitati
     return answer
 
 
-def _issue(
-    session: Session, actor: Actor, patient: PatientRow, client: OAuthClientRow
-) -> tuple[InvitationRow, str]:
+def _issue(session: Session, actor: Actor, patient: PatientRow, client: OAuthClientRow) -> tuple[InvitationRow, str]:
     """A new secret for a patient and a client; the open ones before it are over."""
     retire(session, patient.id, REISSUED, client.id)
     token, time = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH)), now()
@@ -250,9 +248,14 @@ def record_outcome(session: Session, invitation_id: int, outcome: str) -> None:
 
 # ------------------------------------------------------------------ the others
 def search(session: Session, actor: Actor, query: InvitationSearch) -> Page[Invitation]:
-    """A patient's invitations, newest first."""
-    patient = reach(session, actor, "invitations.search", query.patient_id)
-    rows = select(InvitationRow).where(InvitationRow.patient_id == patient.id)
+    """A patient's invitations, newest first; of a patient the caller may not ask about, none."""
+    actor.knock("invitations.search")
+    homes = shared(session, actor, "invitations.search", query.patient_id)
+    audit.note(session, patient=query.patient_id, organizations=homes)
+    asked = visible(session, actor, "invitations.search")
+    rows = select(InvitationRow).where(
+        InvitationRow.patient_id == query.patient_id, InvitationRow.patient_id.in_(asked)
+    )
     total = count(session, rows)
     offset, limit = within(total, query)
     columns = {"id": InvitationRow.id, "created": InvitationRow.created}

@@ -1,4 +1,4 @@
-"""The ledger: every answer, enrolment, requested code and policy as an appended event; replaying it gives any moment back.
+"""The ledger: every answer, enrolment, requested code and policy as an appended event; a replay gives any moment back.
 
 Nothing deletes from it, the removal of a patient included: it keeps ids and no names.
 """

@@ -6,7 +6,7 @@ The row is narrow and typed; the payload, as it was sent, lies in a table of its
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -24,11 +24,13 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from . import audit, changes, consents, fhir, studies
+from . import audit, changes, consents, fhir, omh, studies
 from .access import Actor
+from .columns import Column, Table
 from .db import Base, BigId, UTCTime, count, microseconds, moment, now, ordered, within
 from .devices import CodeRow, DataSourceRow
 from .errors import Forbidden, NotFound
@@ -166,7 +168,11 @@ def code_ids(session: Session, named: str) -> list[int]:
     found: list[int] = []
     for one in named.split(","):
         system, _, code = one.strip().rpartition("|")
-        where = CodeRow.coding_code == code if not system else (CodeRow.coding_system == system) & (CodeRow.coding_code == code)
+        where = (
+            CodeRow.coding_code == code
+            if not system
+            else (CodeRow.coding_system == system) & (CodeRow.coding_code == code)
+        )
         if not system and code.isdecimal() and len(code) < 19:
             where = or_(where, CodeRow.id == int(code))
         found += session.scalars(select(CodeRow.id).where(where))
@@ -191,7 +197,79 @@ def get(session: Session, actor: Actor, observation_id: int) -> Observation:
     return shapes(session, [found], actor)[0]
 
 
-def _full(ids: list[int]) -> Select[Any]:
+# ------------------------------------------------------------------ as columns
+KEYS = [
+    Column("observation_id", "int"),
+    Column("patient_id", "int"),
+    Column("code", "word"),
+    Column("data_source", "word"),
+    Column("status", "word"),
+    Column("effective_start", "time"),
+    Column("effective_end", "time"),
+    Column("utc_offset_minutes", "short"),
+    Column("created", "time"),
+    Column("modality", "word"),
+]
+KINDS = {"double": "double", "number": "double", "int": "int", "integer": "int", "bool": "bool", "boolean": "bool"}
+BATCH = 10_000
+
+
+def table(session: Session, actor: Actor, query: ObservationSearch) -> Table:
+    """The same observations, all of them, as typed columns: keys first, then one column per leaf of their schemas.
+
+    In order of id. What a schema does not name is JSON text in `extra`; `effective_end` of a point in time is null.
+    """
+    actor.knock("observations.search")
+    rows = _narrowed(session, readable(actor, "observations.search", query.study_id, query.organization_id), query)
+    audit.note(session, patient=query.patient_id, study=query.study_id, organization=query.organization_id)
+    patients = set(session.scalars(rows.with_only_columns(ObservationRow.patient_id).distinct()))
+    codes = _codes(session, rows)
+    homes = {home for patient in patients for home in shared(session, actor, "patients.get", patient)}
+    audit.note(session, patients=patients, organizations=homes, count=count(session, rows))
+    leaves = {name: kind for code in codes.values() for name, kind in omh.leaves(code).items()}
+    columns = [
+        *KEYS,
+        *(Column(name, KINDS.get(kind, "word")) for name, kind in leaves.items()),
+        Column("extra", "text"),
+    ]
+    return Table(columns, _batches(session, rows, codes, list(leaves)))
+
+
+def _codes(session: Session, rows: Select[Any]) -> dict[int, str]:
+    """The codes of the observations found, by id."""
+    found = rows.with_only_columns(ObservationRow.code_id).distinct()
+    named = select(CodeRow.id, CodeRow.coding_code).where(CodeRow.id.in_(found)).order_by(CodeRow.id)
+    return {id: code for id, code in session.execute(named)}
+
+
+def _batches(
+    session: Session, rows: Select[Any], codes: dict[int, str], leaves: list[str]
+) -> Iterator[list[tuple[Any, ...]]]:
+    sources = {id: name for id, name in session.execute(select(DataSourceRow.id, DataSourceRow.name))}
+    row = ObservationRow
+    full = rows.join(PayloadRow, PayloadRow.observation_id == row.id).with_only_columns(
+        row.id, row.patient_id, row.code_id, row.data_source_id, row.status, row.effective_start, row.effective_end,
+        row.utc_offset_minutes, type_coerce(row.created, BigInteger), row.modality, PayloadRow.payload,
+    )  # fmt: skip
+    last = 0
+    while found := session.execute(full.where(row.id > last).order_by(row.id).limit(BATCH)).all():
+        yield [_columns(one, codes, sources, leaves) for one in found]
+        last = found[-1][0]
+
+
+def _columns(one: Any, codes: dict[int, str], sources: dict[int, str], leaves: list[str]) -> tuple[Any, ...]:
+    id, patient_id, code_id, source_id, *rest, payload = one
+    code = codes[code_id]
+    body = json.loads(payload).get("body", {})
+    flat = omh.flatten(body)
+    known = omh.leaves(code)
+    values = (flat.get(name) if name in known else None for name in leaves)
+    more = omh.extra(body, code)  # noqa: S610  (not Django)
+    extra = json.dumps(more, ensure_ascii=False) if more else None
+    return (id, patient_id, code, sources[source_id], *rest, *values, extra)
+
+
+def _full(ids: list[int]) -> Select[*tuple[Any, ...]]:
     return (
         select(ObservationRow, PayloadRow.payload, CodeRow, DataSourceRow, PatientRow)
         .join(PayloadRow, PayloadRow.observation_id == ObservationRow.id)
@@ -277,7 +355,7 @@ def fhir_search(session: Session, actor: Actor, query: FHIRSearch) -> Resources:
     newest = rows.order_by(ObservationRow.last_updated.desc(), ObservationRow.id.desc()).offset(offset).limit(limit)
     found = _fetched(session, list(session.scalars(newest)), actor)
     identifiers = _identifiers(session, [row[0].id for row in found])
-    return Resources(total=total, resources=[to_fhir(*row, identifiers.get(row[0].id, [])) for row in found])
+    return Resources(total=total, resources=[to_fhir(row, identifiers.get(row[0].id, [])) for row in found])
 
 
 def _fhir_narrowed(session: Session, actor: Actor, query: FHIRSearch) -> Select[Any]:
@@ -309,7 +387,7 @@ def fhir_get(session: Session, actor: Actor, observation_id: int) -> dict[str, A
 
 def resource(session: Session, actor: Actor, observation_id: int) -> dict[str, Any]:
     row = _fetched(session, [observation_id], actor)[0]
-    return to_fhir(*row, _identifiers(session, [observation_id]).get(observation_id, []))
+    return to_fhir(row, _identifiers(session, [observation_id]).get(observation_id, []))
 
 
 def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, str]]]:
@@ -325,15 +403,9 @@ def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, s
     return found
 
 
-def to_fhir(
-    row: ObservationRow,
-    payload: str,
-    code: CodeRow,
-    source: DataSourceRow,
-    patient: PatientRow,
-    identifiers: list[dict[str, str]],
-) -> dict[str, Any]:
+def to_fhir(found: Any, identifiers: list[dict[str, str]]) -> dict[str, Any]:
     """The Observation resource: the data point as a base64 attachment, its time on the clock it was measured by."""
+    row, payload, code, source, patient = found
     return {
         "resourceType": "Observation",
         "id": str(row.id),
@@ -401,5 +473,3 @@ def add(session: Session, points: list[dict[str, Any]]) -> list[int]:
     if named:
         session.execute(insert(ObservationIdentifierRow), named)
     return ids
-
-

@@ -152,9 +152,7 @@ def visible(session: Session, actor: Actor) -> Select[Any]:
 
 def row_of(session: Session, actor: Actor, organization_id: int) -> OrganizationRow:
     """The organization, if the caller may see it."""
-    row: OrganizationRow | None = session.scalar(
-        visible(session, actor).where(OrganizationRow.id == organization_id)
-    )
+    row: OrganizationRow | None = session.scalar(visible(session, actor).where(OrganizationRow.id == organization_id))
     if row is None and actor.is_superuser and organization_id == ROOT:
         row = session.get(OrganizationRow, ROOT)
     if row is None:
@@ -208,9 +206,7 @@ def search(session: Session, actor: Actor, query: OrganizationSearch) -> Page[Or
 
 def _below(session: Session, actor: Actor, ids: list[int]) -> dict[int, list[Organization]]:
     """The visible children of each, one statement for all."""
-    rows = session.scalars(
-        visible(session, actor).where(OrganizationRow.part_of.in_(ids)).order_by(OrganizationRow.id)
-    )
+    rows = session.scalars(visible(session, actor).where(OrganizationRow.part_of.in_(ids)).order_by(OrganizationRow.id))
     children: dict[int, list[Organization]] = {}
     for row in rows:
         children.setdefault(row.part_of or ROOT, []).append(shaped(row, actor))
@@ -332,9 +328,11 @@ def set_role(session: Session, actor: Actor, organization_id: int, body: RoleOf)
     row = row_of(session, actor, organization_id)
     actor.require("organizations.set_role", row.id)
     user = session.get(UserRow, body.jhe_user_id)
-    if user is None or user.user_type != PRACTITIONER or session.scalar(
-        select(PractitionerRow.id).where(PractitionerRow.user_id == user.id)
-    ) is None:
+    if (
+        user is None
+        or user.user_type != PRACTITIONER
+        or session.scalar(select(PractitionerRow.id).where(PractitionerRow.user_id == user.id)) is None
+    ):
         raise Invalid("No practitioner has this id.", {"jheUserId": ["is not a practitioner"]})
     role = body.organization_practitioner_role
     membership = session.get(MembershipRow, (row.id, user.id))

@@ -70,7 +70,9 @@ class PatientName(Shape):
 
 
 # ------------------------------------------------------------------ who may be seen
-def visible(session: Session, actor: Actor, verb: str = "patients.search", organization_id: int | None = None) -> Select[Any]:
+def visible(
+    session: Session, actor: Actor, verb: str = "patients.search", organization_id: int | None = None
+) -> Select[Any]:
     """A select of `(patient.id)` narrowed to whom the actor may see, in one organization or in all of theirs."""
     allowed = actor.organizations(verb)
     if actor.is_self(verb, actor.patient_id or 0):
@@ -113,14 +115,20 @@ def row_of(session: Session, actor: Actor, patient_id: int, organization_id: int
     row = session.get(PatientRow, patient_id)
     seen_in = shared(session, actor, "patients.get", patient_id)
     own = actor.is_self("patients.get", patient_id)
-    if row is None or not (seen_in or own) or (organization_id is not None and organization_id not in seen_in and not own):
+    if (
+        row is None
+        or not (seen_in or own)
+        or (organization_id is not None and organization_id not in seen_in and not own)
+    ):
         raise NotFound()
-    audit.note(session, organization=organization_id or (seen_in[0] if len(seen_in) == 1 else None), organizations=seen_in)
+    audit.note(
+        session, organization=organization_id or (seen_in[0] if len(seen_in) == 1 else None), organizations=seen_in
+    )
     return row
 
 
 def reach(session: Session, actor: Actor, verb: str, patient_id: int, organization_id: int | None = None) -> PatientRow:
-    """The patient to act on: seen (else 404), and the verb allowed in that organization or in one they share (else 403)."""
+    """The patient to act on: seen (else 404), the verb allowed in that organization or in a shared one (else 403)."""
     if organization_id is not None and not actor.may("patients.get", organization_id):
         actor.require(verb, organization_id)
     row = row_of(session, actor, patient_id, organization_id)
@@ -189,5 +197,3 @@ def require_all(session: Session, actor: Actor, verb: str, patient_id: int) -> N
     )
     if not all(actor.may(verb, organization_id) for organization_id in everywhere):
         raise Forbidden()
-
-

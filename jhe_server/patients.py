@@ -392,7 +392,9 @@ def table(session: Session, actor: Actor, query: PatientSearch) -> Table:
     ids = list(session.scalars(rows.order_by(rows.selected_columns[0])))
     homes = [query.organization_id] if query.organization_id else sorted(actor.organizations("patients.search") or ())
     audit.note(session, patients=ids, organizations=homes, count=len(ids))
-    return Table(COLUMNS, (_batch(session, actor, list(part), query.organization_id) for part in studies.chunks(ids, BATCH)))
+    return Table(
+        COLUMNS, (_batch(session, actor, list(part), query.organization_id) for part in studies.chunks(ids, BATCH))
+    )
 
 
 def _batch(session: Session, actor: Actor, ids: list[int], organization_id: int | None) -> list[tuple[Any, ...]]:
@@ -400,8 +402,10 @@ def _batch(session: Session, actor: Actor, ids: list[int], organization_id: int 
     return [(*row, *counted[row[0]]) for row in columns_of(session, actor, ids, organization_id)]
 
 
-def columns_of(session: Session, actor: Actor, ids: list[int], organization_id: int | None) -> Iterator[tuple[Any, ...]]:
-    """The scalar columns of patients, in order of id: plain tuples, since a hundred thousand shapes would take seconds."""
+def columns_of(
+    session: Session, actor: Actor, ids: list[int], organization_id: int | None
+) -> Iterator[tuple[Any, ...]]:
+    """The scalar columns of patients, in order of id: plain tuples, since 100,000 shapes would take seconds."""
     first = (
         select(IdentifierRow.value)
         .where(IdentifierRow.patient_id == PatientRow.id)
@@ -436,6 +440,6 @@ def _home(actor: Actor, organization_id: int | None) -> Any:
         PatientOrganizationRow.patient_id == PatientRow.id
     )
     allowed = actor.organizations("patients.get")
-    return (homes if allowed is None else homes.where(PatientOrganizationRow.organization_id.in_(allowed))).scalar_subquery()
-
-
+    return (
+        homes if allowed is None else homes.where(PatientOrganizationRow.organization_id.in_(allowed))
+    ).scalar_subquery()

@@ -164,7 +164,7 @@ def person(row: UserRow) -> Person:
     return Person(id=row.id, email=row.email, first_name=row.first_name, last_name=row.last_name)
 
 
-def _accounts() -> Select[Any]:
+def _accounts() -> Select[*tuple[Any, ...]]:
     joined = select(PractitionerRow, UserRow).join(UserRow, UserRow.id == PractitionerRow.user_id)
     return joined.where(UserRow.id >= FIRST_ID)
 

@@ -61,5 +61,6 @@ def _practitioner(session: Session, actor: Actor) -> OwnPractitioner | None:
     held = actor.roles if not actor.is_superuser else organizations.roles_of(session, actor.user_id)
     rows = session.scalars(select(OrganizationRow).where(OrganizationRow.id.in_(held)).order_by(OrganizationRow.id))
     return OwnPractitioner(
-        id=id, organizations=[OwnOrganization(id=row.id, name=row.name, type=row.type, role=held[row.id]) for row in rows]
+        id=id,
+        organizations=[OwnOrganization(id=row.id, name=row.name, type=row.type, role=held[row.id]) for row in rows],
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .app import ExchangeApp
 
 
-class PublicHandler(JupyterHandler):  # type: ignore[misc]
+class PublicHandler(JupyterHandler):
     """Says nothing that depends on who asks, so it asks nobody."""
 
     async def prepare(self) -> None:  # type: ignore[override]
@@ -32,7 +32,9 @@ class PublicHandler(JupyterHandler):  # type: ignore[misc]
     def set_default_headers(self) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+        self.set_header(
+            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        )
 
 
 class HealthHandler(PublicHandler):
@@ -52,7 +54,8 @@ class MetadataHandler(PublicHandler):
 
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
-<title>JupyterHealth Exchange</title><style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}}
+<title>JupyterHealth Exchange</title><style>
+body{{font:1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}}
 code{{background:color-mix(in srgb,currentColor 10%,transparent);padding:.1em .3em;border-radius:.2em}}</style>
 <h1>JupyterHealth Exchange</h1><p>{what}</p>
 <p>Clients: <code>JHE_URL={url}</code> and a token from <code>jupyter jhe token EMAIL</code>.</p></html>"""

@@ -1,4 +1,4 @@
-"""A route: one call of the wire with its verb, shapes and statuses. The handlers, the role matrix and OpenAPI come from it."""
+"""A route: one call of the wire with its verb, shapes and statuses; handlers and the role matrix come from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Route:
     """`verb` is called with the session, the actor, and those of path ids, `query` and `body` that the route names.
 
     `query` and `body` are shapes, or functions that read what was sent (FHIR). `table` is the verb that answers the
-    same question as an Arrow stream; `present` dresses the answer where it is not plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
+    same question as an Arrow stream; `present` dresses the answer where it is not
+    plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
     """
 
     method: str

@@ -87,7 +87,8 @@ STUDIES: list[tuple[str, str, int, list[int], list[int], list[int], dict[int, bo
      {40001: True, 40002: True}),
     ("Blood pressure follow-up", "Readings after the first four weeks.", 20003, [50002], [70001], [1],
      {40001: None, 40002: True}),
-    ("Glucose in cardiology", "Continuous glucose of cardiology patients.", 20006, [50001], [70002], [2], {40005: True}),
+    ("Glucose in cardiology", "Continuous glucose of cardiology patients.", 20006, [50001], [70002], [2],
+     {40005: True}),
     ("Temperature after exercise", "Body temperature in the hours after exercise.", 20007, [50003], [70003], [2],
      {40003: True}),
     ("Oxygen at night", "Oxygen saturation of sleeping patients.", 20008, [50005], [], [], {40004: True, 40005: True}),
@@ -152,11 +153,14 @@ def _organizations(session: Session) -> None:
 
 def _people(session: Session, password: str, time: datetime) -> None:
     """Users are numbered in one sequence, practitioners and patients each in their own."""
-    everybody = sorted([(one[0], PRACTITIONER, one) for one in PRACTITIONERS] + [(one[0], PATIENT, one) for one in PATIENTS])
+    everybody: list[tuple[int, str, Any]] = sorted(
+        [(one[0], PRACTITIONER, one) for one in PRACTITIONERS] + [(one[0], PATIENT, one) for one in PATIENTS]
+    )
     practitioner_id, patient_id = 80001, 40001
     # One hash for all: a slow one per person would only make the seed slow, the password is printed anyway.
     hashed: str | None = None
-    for user_id, kind, (_, email, first, last, *rest) in everybody:
+    for user_id, kind, one in everybody:
+        _, email, first, last, *rest = one
         superuser = user_id == 10001
         user = add_user(session, email, kind, first_name=first, last_name=last, is_superuser=superuser)
         if hashed is None:
@@ -168,9 +172,10 @@ def _people(session: Session, password: str, time: datetime) -> None:
         if kind == PRACTITIONER:
             _numbered(session, PractitionerRow(user_id=user.id), practitioner_id)
             practitioner_id += 1
-            roles: dict[int, str] = rest[0]
+            [roles] = rest
             session.add_all(
-                MembershipRow(organization_id=home, user_id=user.id, role=role, since=time) for home, role in roles.items()
+                MembershipRow(organization_id=home, user_id=user.id, role=role, since=time)
+                for home, role in roles.items()
             )
         else:
             _patient(session, user, patient_id, (last, first), rest, time)
@@ -204,7 +209,9 @@ def _studies(session: Session, time: datetime) -> None:
         _answers(session, study, codes, patients, time + timedelta(hours=1))
 
 
-def _answers(session: Session, study: StudyRow, codes: list[int], patients: dict[int, bool | None], time: datetime) -> None:
+def _answers(
+    session: Session, study: StudyRow, codes: list[int], patients: dict[int, bool | None], time: datetime
+) -> None:
     for patient_id, consented in patients.items():
         if consented is None:
             continue
@@ -219,7 +226,9 @@ def _observations(session: Session, time: datetime) -> None:
     """One reading per patient and consented code, so that every list has something to show."""
     rows = select(consents.AnswerRow.patient_id, consents.AnswerRow.code_id).where(consents.AnswerRow.consented)
     admin = Actor(10001, is_superuser=True)
-    for number, (patient_id, code_id) in enumerate(sorted({(patient, code) for patient, code in session.execute(rows)})):
+    for number, (patient_id, code_id) in enumerate(
+        sorted({(patient, code) for patient, code in session.execute(rows)})
+    ):
         code = session.get_one(CodeRow, code_id)
         uploads.create(session, admin, _reading(patient_id, code, time + timedelta(days=1, minutes=number)))
 

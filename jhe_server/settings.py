@@ -1,4 +1,4 @@
-"""What an operator can set and verbs need to know; `ExchangeApp` fills it from its traits, nothing else reads configuration."""
+"""What an operator can set and verbs need to know; `ExchangeApp` fills it, nothing else reads configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pydantic base of everything that enters or leaves: camelCase outside, snake_case inside, both accepted on the way in."""
+"""The pydantic base of all that enters or leaves: camelCase outside, snake_case inside, both accepted coming in."""
 
 from __future__ import annotations
 

@@ -207,7 +207,9 @@ def shapes(session: Session, rows: list[StudyRow]) -> list[Study]:
     homes = names(session, {row.organization_id for row in rows})
     codes, sources = codes_by_study(session, ids), data_sources_by_study(session, ids)
     counted = select(StudyPatientRow.study_id, func.count()).where(StudyPatientRow.study_id.in_(ids))
-    enrolled: dict[int, int] = {id: number for id, number in session.execute(counted.group_by(StudyPatientRow.study_id))}
+    enrolled: dict[int, int] = {
+        id: number for id, number in session.execute(counted.group_by(StudyPatientRow.study_id))
+    }
     return [
         Study(
             id=row.id,
@@ -317,7 +319,9 @@ def enroll(session: Session, actor: Actor, study_id: int, body: PatientIds) -> S
     new = [id for id in ids if id not in already]
     if new:
         time = now()
-        session.execute(insert(StudyPatientRow), [{"study_id": row.id, "patient_id": id, "enrolled": time} for id in new])
+        session.execute(
+            insert(StudyPatientRow), [{"study_id": row.id, "patient_id": id, "enrolled": time} for id in new]
+        )
         ledger.append(session, actor, ledger.ENROLLED, row.id, new, time=time)
     _enrolment_changed(session, row, ids)
     return StudyPatients(study_patients=[StudyPatient(study=row.id, patient=id) for id in ids])
@@ -325,7 +329,9 @@ def enroll(session: Session, actor: Actor, study_id: int, body: PatientIds) -> S
 
 def _members(session: Session, organization_id: int, ids: list[int]) -> set[int]:
     rows = select(PatientOrganizationRow.patient_id).where(PatientOrganizationRow.organization_id == organization_id)
-    return {id for chunk in chunks(ids) for id in session.scalars(rows.where(PatientOrganizationRow.patient_id.in_(chunk)))}
+    return {
+        id for chunk in chunks(ids) for id in session.scalars(rows.where(PatientOrganizationRow.patient_id.in_(chunk)))
+    }
 
 
 def enrolled(session: Session, study_id: int, ids: list[int]) -> set[int]:
@@ -366,7 +372,9 @@ def take_out(session: Session, actor: Actor, row: StudyRow, ids: list[int]) -> N
 def codes(session: Session, actor: Actor, study_id: int) -> list[StudyScopeRequest]:
     """The codes a study requests."""
     row = row_of(session, actor, study_id)
-    return [StudyScopeRequest(study=row.id, scope_code=code) for code in codes_by_study(session, [row.id]).get(row.id, [])]
+    return [
+        StudyScopeRequest(study=row.id, scope_code=code) for code in codes_by_study(session, [row.id]).get(row.id, [])
+    ]
 
 
 def request_code(session: Session, actor: Actor, study_id: int, body: OneCode) -> list[StudyScopeRequest]:

@@ -57,7 +57,9 @@ def revoke(session: Session, token_id: int) -> None:
 
 def revoke_all(session: Session, user_id: int) -> None:
     """End everything a user is signed in with."""
-    session.execute(update(TokenRow).where(TokenRow.user_id == user_id, TokenRow.revoked.is_(None)).values(revoked=now()))
+    session.execute(
+        update(TokenRow).where(TokenRow.user_id == user_id, TokenRow.revoked.is_(None)).values(revoked=now())
+    )
 
 
 def actor(session: Session, token: str) -> Actor:

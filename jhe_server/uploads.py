@@ -1,4 +1,4 @@
-"""Uploads: FHIR Observations on their way in, one or a Bundle of them; every rule of acceptance is here and says where it failed.
+"""Uploads: FHIR Observations on their way in, one or a Bundle; every rule of acceptance is here.
 
 A Bundle's entries are judged one by one and written together: a refused entry leaves no trace and stops no other,
 unless the Bundle is a transaction, which is all or nothing.
@@ -148,14 +148,16 @@ def _read(resource: Any) -> Candidate:
         candidate.device_id = _referenced(resource, "device", "Device")
         candidate.concept = _named("Observation.code", fhir.parse_concept, resource.get("code"))
         candidate.identifiers = _identifiers(resource.get("identifier"))
-        candidate.payload = _named("Observation.valueAttachment", fhir.decode_attachment, resource.get("valueAttachment"))
+        candidate.payload = _named(
+            "Observation.valueAttachment", fhir.decode_attachment, resource.get("valueAttachment")
+        )
     except ExchangeError as refusal:
         candidate.refusal = refusal
     return candidate
 
 
 def _referenced(resource: Resource, name: str, kind: str) -> int:
-    return _named(f"Observation.{name}", lambda value: fhir.parse_reference(value, kind), resource.get(name))
+    return int(_named(f"Observation.{name}", lambda value: fhir.parse_reference(value, kind), resource.get(name)))
 
 
 def _named(where: str, parse: Any, value: Any) -> Any:
@@ -224,7 +226,7 @@ def _judge(candidate: Candidate, world: World, now: datetime) -> None:
 
 
 def _refuse_taken(session: Session, candidates: list[Candidate]) -> None:
-    """An identifier is one observation's: an entry that claims a taken one, or one an earlier entry claims, is refused."""
+    """An identifier is one observation's: claiming a taken one, or one an earlier entry claims, is refused."""
     claimed = {identifier for candidate in candidates for identifier in candidate.identifiers}
     taken = _taken(session, sorted(claimed))
     for candidate in candidates:
@@ -250,9 +252,7 @@ def _write(session: Session, candidates: list[Candidate]) -> None:
     for candidate, id in zip(candidates, observations.add(session, [_point(c) for c in candidates]), strict=True):
         candidate.id = id
     patients = {candidate.patient_id for candidate in candidates}
-    audit.note(
-        session, patients=patients, patient=min(patients) if len(patients) == 1 else None, count=len(candidates)
-    )
+    audit.note(session, patients=patients, patient=min(patients) if len(patients) == 1 else None, count=len(candidates))
     homes = select(PatientOrganizationRow.patient_id, PatientOrganizationRow.organization_id)
     for chunk in chunks(sorted(patients)):
         for patient_id, organization_id in session.execute(homes.where(PatientOrganizationRow.patient_id.in_(chunk))):

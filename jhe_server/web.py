@@ -20,6 +20,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import tokens
@@ -47,7 +48,7 @@ STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
 
 
 @web.stream_request_body
-class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
+class ExchangeHandler(JupyterHandler):
     """Serves the routes of one path.
 
     Every method is marked `allow_unauthenticated`: it tells Jupyter that we look after our callers ourselves, whatever
@@ -59,7 +60,7 @@ class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
     media_types: tuple[str, ...] = (JSON,)
     accepts: tuple[str, ...] = (JSON,)
 
-    def initialize(self, routes: dict[str, Route]) -> None:  # type: ignore[override]
+    def initialize(self, routes: dict[str, Route]) -> None:
         self.routes = routes
         self._chunks: list[bytes] = []
         self._size = 0
@@ -127,7 +128,8 @@ class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
         if length.isdecimal() and int(length) > limit:
             self.set_header("Connection", "close")
             raise TooLarge(f"The body is larger than {limit // MIB} MiB.")
-        self.request.connection.set_max_body_size(limit + 1)
+        if isinstance(self.request.connection, HTTP1Connection):
+            self.request.connection.set_max_body_size(limit + 1)
 
     def data_received(self, chunk: bytes) -> None:
         if self._refusal is not None:
@@ -242,7 +244,7 @@ class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
     async def _waited(self, request: Request, reply: Reply) -> Reply:
         """A long poll: ask again, cheaply, until there is something new or the caller's patience ends."""
         loop = asyncio.get_running_loop()
-        wait = float(min(60.0, reply.answer is not None and self._wait() or 0.0))
+        wait = float(min(60.0, (reply.answer is not None and self._wait()) or 0.0))
         until = loop.time() + wait
         while not reply.answer.changes and loop.time() < until and not self.exchange.closing:
             await asyncio.sleep(0.2)
@@ -277,42 +279,45 @@ class ExchangeHandler(JupyterHandler):  # type: ignore[misc]
                 await asyncio.wait_for(self.flush(), STALLED_AFTER)
             await self.finish()
         except (StreamClosedError, TimeoutError):
-            self.request.connection.close() if hasattr(self.request.connection, "close") else None
+            if isinstance(self.request.connection, HTTP1Connection):
+                self.request.connection.close()
         finally:
             await self.run(chunks.close)  # type: ignore[attr-defined]
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def get(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def post(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def put(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def patch(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def delete(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def head(self, **path: str) -> None:
         await self.perform(**path)
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     async def options(self, **path: str) -> None:
         """A browser app of an allowed origin asks before it calls."""
         self.set_status(204)
         self.set_header("Allow", ", ".join([*sorted(self.routes), "OPTIONS"]))
         if self.request.headers.get("Access-Control-Request-Method"):
             self.set_header("Access-Control-Allow-Methods", ", ".join(sorted(self.routes)))
-            self.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-None-Match, Prefer")
+            self.set_header(
+                "Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-None-Match, Prefer"
+            )
             self.set_header("Access-Control-Max-Age", "600")
         await self.finish()
 
@@ -401,5 +406,3 @@ def _pairs(query: str) -> list[tuple[str, str]]:
             raise Invalid("The query contains a NUL character.", {decoded[0].strip("\0")[:100]: ["contains NUL"]})
         pairs.append((decoded[0], decoded[1]))
     return pairs
-
-

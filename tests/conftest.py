@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -37,6 +38,20 @@ PETER, PAMELA = "ll_patient_peter@example.com", "ll_patient_pamela@example.com"
 PERCY, PAUL = "npl_patient_percy@example.com", "ccl_patient_paul@example.com"
 PAT = "ccl_cardio_patient_pat@example.com"
 PASSWORD = "a development password"
+
+# The suite tries the same examples every time; `pytest --hypothesis-profile=hunt` looks for new ones.
+hypothesis.settings.register_profile(
+    "suite",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "hunt", hypothesis.settings.get_profile("suite"), derandomize=False, max_examples=400
+)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,4 +1,4 @@
-"""The first schema: every table, the first ids, the root organization, and the triggers that make records append-only."""
+"""The first schema: every table, the first ids, the root organization, and what makes records append-only."""
 
 from __future__ import annotations
 
