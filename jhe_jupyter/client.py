@@ -8,14 +8,14 @@ uses, with names where ids are, are in `exchange.py`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from enum import Enum
 from typing import Any
 
-from .connection import Connection, Json
+from .connection import Json
 from .errors import NotFound
+from .fhir import FHIRClient
 
 
-class Client(Connection):
+class Client(FHIRClient):
     """A connection with a method for every endpoint; see `Connection` for its arguments and errors.
 
     >>> Client("http://127.0.0.1:8888/jhe", "a-secret")
@@ -257,37 +257,11 @@ class Client(Connection):
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def list_observations(
-        self,
-        patient_id: int | None = None,
-        study_id: int | None = None,
-        code: Enum | str | None = None,
-        limit: int | None = None,
-    ) -> Generator[Json]:
-        """Yield FHIR Observation resources, newest first; all of them unless `limit` says otherwise.
-
-        `code` is a bare code (`omh:blood-glucose:4.0`, of any system) or `system|code`.
-        """
-        params = {
-            "patient": patient_id,
-            "patient._has:Group:member:_id": study_id,
-            "code": code.value if isinstance(code, Enum) else code,
-        }
-        return self.list_fhir("Observation", params, limit=limit)
-
     def list_observation_rows(
         self, params: Mapping[str, Any] | None = None, *, limit: int | None = None
     ) -> Generator[Json]:
         """Yield the rows of `GET observations`, each with its decoded `omhData`, newest first."""
         return self.list_api("observations", params, limit=limit)
-
-    def post_observation(self, resource: Json) -> Json:
-        """Upload one FHIR Observation and return it as stored."""
-        return self._write("POST", "Observation", resource, fhir=True)
-
-    def post_bundle(self, bundle: Json) -> Json:
-        """Upload a batch or transaction Bundle and return the response Bundle."""
-        return self._write("POST", "", bundle, fhir=True)
 
     def list_audit(self, params: Mapping[str, Any] | None = None) -> Generator[Json]:
         """Yield audit rows: who did what to whose data, refusals included."""

@@ -122,7 +122,8 @@ class Plan:
 
     def _repr_html_(self) -> str:
         report = self.report
-        wrong = "" if report.empty else report.head(20).to_html(index=False, na_rep="")
+        shown = report.head(20).astype(object)
+        wrong = "" if report.empty else shown.where(shown.notna(), "").to_html(index=False)
         more = f"<p>… and {len(report) - 20} more in <code>plan.report</code></p>" if len(report) > 20 else ""
         return f"<p>{escape(repr(self)[1:-1])}</p>{wrong}{more}"
 

@@ -134,7 +134,7 @@ class Connection:
             # Only the query of the link is followed: behind a proxy its host may be one we must not send a token to.
             query = httpx.URL(page["next"]).params
 
-    def list_fhir(
+    def search_fhir(
         self, resource_type: str, params: Mapping[str, Any] | None = None, *, limit: int | None = None
     ) -> Generator[Json]:
         """Yield the resources of every page of a FHIR search, at most `limit`, each id once."""

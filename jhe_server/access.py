@@ -17,6 +17,7 @@ VIEWER = frozenset(ROLES)
 MEMBER = frozenset(("member", "manager"))
 MANAGER = frozenset(("manager",))
 SUPERUSER: frozenset[str] = frozenset()
+NOBODY = SUPERUSER  # beside `patient`: not even a superuser
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ RULES: dict[str, Rule] = {
     # patients
     "patients.search": Rule(VIEWER, "list the patients of one's organizations"),
     "patients.get": Rule(VIEWER, "read a patient of one's organizations", patient=True),
-    "patients.me": Rule(SUPERUSER, "read one's own record", patient=True),
+    "patients.me": Rule(NOBODY, "read one's own record", patient=True),
     "patients.create": Rule(MEMBER, "create a patient in the organization"),
     "patients.update": Rule(MEMBER, "change a patient of the organization"),
     "patients.lookup": Rule(MEMBER, "look a patient up by exact e-mail across all organizations"),
@@ -149,7 +150,7 @@ class Actor:
         if rule is None or self.patient_id is not None:
             return False
         if self.is_superuser:
-            return True
+            return bool(rule.roles) or not rule.patient  # a patient's own row that names no role is nobody else's
         if organization_id is not None:
             return self.roles.get(organization_id) in rule.roles
         return any(role in rule.roles for role in self.roles.values())

@@ -7,7 +7,6 @@ user's server on a Hub nothing at all (the Hub's service hosts it).
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -226,8 +225,8 @@ class ExchangeApp(ExtensionApp):
         """Kernels find JHE_URL and JHE_TOKEN in their environment; the token lives as long as this server."""
         token, self._kernel_token = await self._run(self._issue_token)
         lent = {"JHE_URL": serverapp.connection_url.rstrip("/") + "/jhe", "JHE_TOKEN": token}
-        self._token_file = Path(jupyter_runtime_dir()) / f"jhe-{os.getpid()}.json"
-        _write_private(self._token_file, json.dumps(lent))
+        self._token_file = Path(jupyter_runtime_dir()) / f"jhe-{os.getpid()}.token"
+        _write_private(self._token_file, token)  # the client reads it again when the token is no longer good
         os.environ.update(lent, JHE_TOKEN_FILE=str(self._token_file))
         self._renewal = PeriodicCallback(self._renew_token, RENEW_EVERY)
         self._renewal.start()

@@ -16,6 +16,7 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, Unicode, default
 
 from .errors import ExchangeError
+from .operator import recorded
 
 
 def default_database() -> str:
@@ -64,19 +65,6 @@ class Command(JupyterApp):
 
     def run(self, *arguments: str) -> None:
         raise NotImplementedError
-
-
-@contextmanager
-def recorded(database: Any, verb: str, count: int = 0) -> Iterator[Any]:
-    """A write from the command line: in the change feed and in the audit like any other."""
-    from . import audit, changes
-
-    with database.write() as session:
-        entry = audit.Entry(verb=verb, via="cli", count=count, request_id=secrets.token_hex(8))
-        session.info["audit"] = entry
-        yield session
-        changes.append(session)
-        audit.append(session, entry)
 
 
 class SeedCommand(Command):

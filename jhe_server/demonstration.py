@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from . import demo, organizations, seed
 from .app_parts import open_store
-from .cli import recorded
 from .db import Database
+from .operator import recorded
 
 
 def prepare(folder: str, database: str | None = None) -> tuple[str, Path]:

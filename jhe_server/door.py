@@ -232,8 +232,16 @@ def _query(shape: Any, pairs: list[tuple[str, str]]) -> Any:
 
 def _body(shape: Any, sent: bytes) -> Any:
     if isinstance(shape, type) and issubclass(shape, BaseModel):
-        return shape.model_validate_json(sent or b"null", strict=True)
+        body = shape.model_validate_json(sent or b"null", strict=True)
+        json.loads(sent, object_pairs_hook=_once)
+        return body
     return shape(sent)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Of a key given twice, one reader takes the first and another the last: neither is what was surely meant."""
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise Invalid("The body has a key twice in one object.")
 
 
 def _reply(request: Request, answer: Any, query: Any) -> Reply:
@@ -302,5 +310,5 @@ def _said(kind: str, message: str) -> str:
         return "is not a field of this call"
     if "email address" in message:
         return "is not a valid e-mail address"
-    plain = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    plain = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "").rstrip(".")
     return plain[0].lower() + plain[1:]

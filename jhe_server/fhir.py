@@ -187,43 +187,49 @@ def parse_json(text: str, where: str = "valueAttachment.data") -> object:
         decoded: object = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_finite_integer
         )
+    except _Unfit as unfit:
+        raise Invalid(f"The JSON in {where} {unfit}.") from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(where) from None
     except ValueError:
-        raise Invalid(f"{where} is not valid JSON.") from None
+        raise Invalid(f"The JSON in {where} is not valid.") from None
     if text.count("{") + text.count("[") > _DEEPEST and _depth(decoded) > _DEEPEST:
-        raise _too_deep()
+        raise _too_deep(where)
     if "\\u" in text and _has_broken_text(decoded):
         raise Invalid(f"The JSON in {where} must not contain NUL or half of a character.")
     return decoded
 
 
+class _Unfit(ValueError):
+    """JSON that is well-formed and still cannot be taken: the rest of a sentence that says why."""
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Invalid("The JSON in valueAttachment.data must not have a key twice in one object.")
+        raise _Unfit("must not have a key twice in one object")
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Invalid(f"The JSON in valueAttachment.data must not contain {name}.")
+    raise _Unfit(f"must not contain {name}")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise Invalid("A number in valueAttachment.data is too large.")
+        raise _Unfit("must not contain a number that large")
     return number
 
 
 def _finite_integer(text: str) -> int:
     if len(text) > 300:  # a double ends at 308 digits, and Python refuses to read thousands of them
-        raise Invalid("A number in valueAttachment.data is too large.")
+        raise _Unfit("must not contain a number that large")
     return int(text)
 
 
-def _too_deep() -> Invalid:
-    return Invalid(f"The JSON in valueAttachment.data must not be nested deeper than {_DEEPEST} levels.")
+def _too_deep(where: str) -> Invalid:
+    return Invalid(f"The JSON in {where} must not be nested deeper than {_DEEPEST} levels.")
 
 
 def _children(node: object) -> list[object]:

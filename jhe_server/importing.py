@@ -10,9 +10,9 @@ from jhe_jupyter.roster import read_roster  # the one reader of the guide's CSV;
 
 from . import imports
 from .access import Actor
-from .cli import recorded
 from .db import Database
 from .errors import ExchangeError, Invalid
+from .operator import recorded
 from .people import FIRST_ID
 
 CHUNK = 500

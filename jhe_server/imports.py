@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -78,6 +78,16 @@ class ImportResult(Shape):
     summary: dict[str, int]
 
 
+@dataclass(eq=False)
+class Person:
+    """Somebody a row is about: known to the store (then with an id), or about to be."""
+
+    values: dict[str, Any]
+    id: int | None = None
+    member: bool = False
+    studies: set[int] = field(default_factory=set)
+
+
 @dataclass
 class Row:
     """One row on its way: what it says, and what is found out about it."""
@@ -86,23 +96,28 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
     errors: list[RowError] = field(default_factory=list)
     action: str = "error"
-    patient_id: int | None = None
+    person: Person | None = None
     study_id: int | None = None
 
     def wrong(self, name: str, message: str) -> None:
         self.errors.append(RowError(field=name, message=message))
 
+    @property
+    def patient_id(self) -> int | None:
+        return self.person.id if self.person else None
+
 
 @dataclass
 class Known:
-    """Whom the store knows, by e-mail; kept up to date while the rows are gone through."""
+    """Whom the store knows, by e-mail and by the organization's own identifier; later rows find earlier ones here."""
 
-    user_types: dict[str, str]
-    patients: dict[str, PatientRow]
-    members: set[int]
-    identifiers: dict[str, int]
-    enrolled: set[tuple[int, int]]
-    studies: dict[int, int]
+    practitioners: set[str]
+    people: dict[str, Person]
+    identifiers: dict[str, Person]
+    studies: set[int]
+    created: list[Person] = field(default_factory=list)
+    joining: list[Person] = field(default_factory=list)
+    enrolling: dict[int, list[Person]] = field(default_factory=dict)
 
 
 class _Rollback(Exception):
@@ -125,8 +140,8 @@ def run(session: Session, actor: Actor, body: Import) -> ImportResult:
 def _done(session: Session, actor: Actor, organization_id: int, rows: list[Row]) -> ImportResult:
     known = _known(session, organization_id, rows)
     for row in rows:
-        _decide(session, actor, row, organization_id, known)
-    _write(session, actor, organization_id, rows, known)
+        _decide(row, known)
+    _write(session, actor, organization_id, known)
     return _result(rows)
 
 
@@ -217,163 +232,184 @@ def _parse(row: Row, name: str, adapter: TypeAdapter[Any]) -> None:
 def _known(session: Session, organization_id: int, rows: list[Row]) -> Known:
     """Everything the rows ask about, in a handful of statements, however many rows."""
     emails = sorted({email_key(row.values["email"]) for row in rows if isinstance(row.values.get("email"), str)})
-    users: dict[str, str] = {}
-    patients: dict[str, PatientRow] = {}
+    found: dict[str, Person] = {}
+    practitioners: set[str] = set()
     for part in _parts(emails):
-        people = select(UserRow.email_key, UserRow.user_type, PatientRow)
-        people = people.outerjoin(PatientRow, PatientRow.user_id == UserRow.id).where(UserRow.email_key.in_(part))
-        for key, user_type, patient in session.execute(people):
-            users[key] = user_type
-            if patient is not None:
-                patients[key] = patient
-    ids = sorted(patient.id for patient in patients.values())
-    own = {id: home for id, home in session.execute(select(StudyRow.id, StudyRow.organization_id))}
-    return Known(
-        user_types=users,
-        patients=patients,
-        members=_in(
-            session, PatientOrganizationRow.patient_id, ids, PatientOrganizationRow.organization_id == organization_id
-        ),
-        identifiers=_identifiers(session, organization_id, rows),
-        enrolled=_enrolled(session, ids),
-        studies={id: home for id, home in own.items() if home == organization_id},
-    )
+        users = select(UserRow.email_key, UserRow.user_type, PatientRow)
+        users = users.outerjoin(PatientRow, PatientRow.user_id == UserRow.id).where(UserRow.email_key.in_(part))
+        for key, user_type, patient in session.execute(users):
+            if user_type != PATIENT or patient is None:
+                practitioners.add(key)
+            else:
+                found[key] = _person(patient)
+    by_id = {person.id: person for person in found.values() if person.id is not None}
+    _join_known(session, organization_id, by_id)
+    own = session.scalars(select(StudyRow.id).where(StudyRow.organization_id == organization_id))
+    return Known(practitioners, found, _identifiers(session, organization_id, rows, by_id), set(own))
+
+
+def _person(row: PatientRow) -> Person:
+    values = {
+        "last_name": row.name_family,
+        "first_name": row.name_given,
+        "dob": row.birth_date,
+        "phone": row.telecom_phone,
+    }
+    return Person(values, row.id)
 
 
 def _parts(values: list[str], size: int = 5000) -> list[list[str]]:
     return [values[i : i + size] for i in range(0, len(values), size)]
 
 
-def _in(session: Session, column: Any, ids: list[int], *where: Any) -> set[int]:
-    return {id for part in chunks(ids) for id in session.scalars(select(column).where(column.in_(part), *where))}
+def _join_known(session: Session, organization_id: int, people: dict[int, Person]) -> None:
+    """Who of them belongs to the organization already, and to which studies."""
+    for part in chunks(sorted(people)):
+        members = select(PatientOrganizationRow.patient_id).where(
+            PatientOrganizationRow.patient_id.in_(part), PatientOrganizationRow.organization_id == organization_id
+        )
+        for id in session.scalars(members):
+            people[id].member = True
+        enrolled = select(StudyPatientRow.patient_id, StudyPatientRow.study_id)
+        for id, study_id in session.execute(enrolled.where(StudyPatientRow.patient_id.in_(part))):
+            people[id].studies.add(study_id)
 
 
-def _enrolled(session: Session, ids: list[int]) -> set[tuple[int, int]]:
-    pair = (StudyPatientRow.study_id, StudyPatientRow.patient_id)
-    parts = (session.execute(select(*pair).where(StudyPatientRow.patient_id.in_(part))) for part in chunks(ids))
-    return {(study, patient) for part in parts for study, patient in part}
-
-
-def _identifiers(session: Session, organization_id: int, rows: list[Row]) -> dict[str, int]:
+def _identifiers(
+    session: Session, organization_id: int, rows: list[Row], people: dict[int, Person]
+) -> dict[str, Person]:
     """Whose each identifier of the organization's own system is."""
     values = sorted({row.values["identifier"] for row in rows if "identifier" in row.values})
-    found: dict[str, int] = {}
+    found: dict[str, Person] = {}
     for part in _parts(values):
         owned = select(IdentifierRow.value, IdentifierRow.patient_id).where(
             IdentifierRow.system == OWN_SYSTEM.format(organization_id), IdentifierRow.value.in_(part)
         )
-        found |= {value: patient for value, patient in session.execute(owned)}
+        for value, id in session.execute(owned):
+            found[value] = people.get(id) or Person({}, id)
     return found
 
 
 # ------------------------------------------------------------------ what becomes of a row
-def _decide(session: Session, actor: Actor, row: Row, organization_id: int, known: Known) -> None:
+def _decide(row: Row, known: Known) -> None:
     if row.study_id is not None and row.study_id not in known.studies:
         row.wrong("study_id", "is not a study of this organization")
     if row.errors:
         return
     key = email_key(row.values["email"])
-    if known.user_types.get(key, PATIENT) != PATIENT:
+    person, owner = known.people.get(key), known.identifiers.get(row.values.get("identifier", ""))
+    if key in known.practitioners:
         row.wrong("email", EXISTS)
-        return
-    patient = known.patients.get(key)
-    owner = known.identifiers.get(row.values.get("identifier", ""))
-    if owner is not None and (patient is None or owner != patient.id):
+    elif owner is not None and owner is not person:
         row.wrong("identifier", "already belongs to another patient")
-    elif patient is None:
-        _create(session, row, organization_id, known, key)
-    else:
-        _existing(row, patient, known, owner)
+    elif person is not None:
+        _same(row, person, owner)
+    if not row.errors:
+        _settle(row, known, person or _new(row, known, key))
 
 
-def _create(session: Session, row: Row, organization_id: int, known: Known, key: str) -> None:
-    """Rows are written as they are met, so that a later row of the same file sees the earlier one."""
-    user = UserRow(email=row.values["email"], email_key=key, user_type=PATIENT, created=now())
-    session.add(user)
-    session.flush()
-    patient = PatientRow(
-        user_id=user.id,
-        name_family=row.values["last_name"],
-        name_given=row.values["first_name"],
-        birth_date=row.values["dob"],
-        telecom_phone=row.values.get("phone"),
-        last_updated=now(),
-    )
-    session.add(patient)
-    session.flush()
-    row.action, row.patient_id = "create", patient.id
-    known.user_types[key], known.patients[key] = PATIENT, patient
-    known.members.add(patient.id)
-    if "identifier" in row.values:
-        known.identifiers[row.values["identifier"]] = patient.id
+def _new(row: Row, known: Known, key: str) -> Person:
+    person = Person(row.values)
+    known.people[key] = person
+    known.created.append(person)
+    return person
 
 
-def _existing(row: Row, patient: PatientRow, known: Known, owner: int | None) -> None:
-    """Somebody the Exchange knows: the row must be about them, and then there may be little left to do."""
-    _same(row, patient)
-    member = patient.id in known.members
-    if member and "identifier" in row.values and owner is None:
-        row.wrong("identifier", "is not on the patient's record; update the patient to add it")
-    if row.errors:
-        return
-    row.patient_id = patient.id
-    enrolled = row.study_id is None or (row.study_id, patient.id) in known.enrolled
-    row.action = "link" if not member else "unchanged" if enrolled else "enrol"
-    known.members.add(patient.id)
+def _same(row: Row, person: Person, owner: Person | None) -> None:
+    """Somebody the Exchange knows: the row must be about them.
 
-
-def _same(row: Row, patient: PatientRow) -> None:
-    """The store's own values are never said: the row's author may not be allowed to know them."""
-    stored: dict[str, str | date | None] = {
-        "last_name": patient.name_family,
-        "first_name": patient.name_given,
-        "dob": patient.birth_date,
-    }
-    for name, value in stored.items():
-        if row.values[name] != value:
+    The store's own values are never said, since the row's author may not be allowed to know them.
+    """
+    for name in ("last_name", "first_name", "dob", "phone"):
+        said, stored = row.values.get(name), person.values.get(name)
+        if said is not None and said != stored and not (name == "phone" and stored is None):
             row.wrong(name, "differs from the record of the patient with this e-mail")
-    if "phone" in row.values and patient.telecom_phone is not None and row.values["phone"] != patient.telecom_phone:
-        row.wrong("phone", "differs from the record of the patient with this e-mail")
+    if person.member and "identifier" in row.values and owner is None:
+        row.wrong("identifier", "is not on the patient's record; update the patient to add it")
+
+
+def _settle(row: Row, known: Known, person: Person) -> None:
+    """What is left to do for this person, and therefore what the row's action is called."""
+    row.person = person
+    enrols = row.study_id is not None and row.study_id not in person.studies
+    if not person.member:
+        row.action = "create" if person.id is None else "link"
+        person.member = True
+        known.joining.append(person)
+        if "identifier" in row.values:
+            person.values = {**person.values, "identifier": row.values["identifier"]}
+            known.identifiers[row.values["identifier"]] = person
+    else:
+        row.action = "enrol" if enrols else "unchanged"
+    if enrols and row.study_id is not None:
+        person.studies.add(row.study_id)
+        known.enrolling.setdefault(row.study_id, []).append(person)
 
 
 # ------------------------------------------------------------------ writing what was decided
-def _write(session: Session, actor: Actor, organization_id: int, rows: list[Row], known: Known) -> None:
-    joined = [row for row in rows if row.action in ("create", "link")]
+def _write(session: Session, actor: Actor, organization_id: int, known: Known) -> None:
+    """Set-wise: a statement a table, however many rows."""
     time = now()
-    if joined:
+    _create(session, known.created, time)
+    if known.joining:
         memberships = [
-            {"organization_id": organization_id, "patient_id": row.patient_id, "since": time} for row in joined
+            {"organization_id": organization_id, "patient_id": person.id, "since": time} for person in known.joining
         ]
         session.execute(insert(PatientOrganizationRow), memberships)
-    named = [row for row in joined if "identifier" in row.values]
-    if named:
-        system = OWN_SYSTEM.format(organization_id)
-        identifiers = [
-            {"patient_id": row.patient_id, "system": system, "value": row.values["identifier"]} for row in named
-        ]
+    system = OWN_SYSTEM.format(organization_id)
+    identifiers = [
+        {"patient_id": person.id, "system": system, "value": person.values["identifier"]}
+        for person in known.joining
+        if person.values.get("identifier")
+    ]
+    if identifiers:
         session.execute(insert(IdentifierRow), identifiers)
-    _enroll(session, actor, rows, known)
-    for row in rows:
-        if row.action in ("create", "link", "enrol") and row.patient_id is not None:
-            changes.note(session, "patient", row.patient_id, [organization_id], row.patient_id)
+    for study_id, people in known.enrolling.items():
+        _enroll(session, actor, study_id, [person.id for person in people if person.id is not None], time)
+    for person in known.joining:
+        changes.note(session, "patient", person.id or 0, [organization_id], person.id)
 
 
-def _enroll(session: Session, actor: Actor, rows: list[Row], known: Known) -> None:
-    """Into each study those rows name who are not in it yet."""
-    wanted: dict[int, dict[int, None]] = {}
-    for row in rows:
-        pair = (row.study_id or 0, row.patient_id or 0)
-        if row.action != "error" and row.study_id is not None and pair not in known.enrolled:
-            wanted.setdefault(pair[0], {})[pair[1]] = None
-    time = now()
-    for study_id, patients in wanted.items():
-        session.execute(
-            insert(StudyPatientRow), [{"study_id": study_id, "patient_id": id, "enrolled": time} for id in patients]
-        )
-        ledger.append(session, actor, ledger.ENROLLED, study_id, patients, time=time)
-        studies.touched(session, session.get_one(StudyRow, study_id), len(patients))
-        for id in patients:
-            changes.note(session, "enrolment", id, [known.studies[study_id]], id)
+def _create(session: Session, people: list[Person], time: datetime) -> None:
+    if not people:
+        return
+    users = [
+        {
+            "email": person.values["email"],
+            "email_key": email_key(person.values["email"]),
+            "user_type": PATIENT,
+            "first_name": "",
+            "last_name": "",
+            "is_superuser": False,
+            "disabled": False,
+            "created": time,
+        }
+        for person in people
+    ]
+    user_ids = session.scalars(insert(UserRow).returning(UserRow.id, sort_by_parameter_order=True), users).all()
+    patients = [
+        {
+            "user_id": user_id,
+            "name_family": person.values["last_name"],
+            "name_given": person.values["first_name"],
+            "birth_date": person.values["dob"],
+            "telecom_phone": person.values.get("phone"),
+            "last_updated": time,
+        }
+        for user_id, person in zip(user_ids, people, strict=True)
+    ]
+    ids = session.scalars(insert(PatientRow).returning(PatientRow.id, sort_by_parameter_order=True), patients)
+    for person, id in zip(people, ids, strict=True):
+        person.id = id
+
+
+def _enroll(session: Session, actor: Actor, study_id: int, ids: list[int], time: datetime) -> None:
+    session.execute(insert(StudyPatientRow), [{"study_id": study_id, "patient_id": id, "enrolled": time} for id in ids])
+    ledger.append(session, actor, ledger.ENROLLED, study_id, ids, time=time)
+    study = session.get_one(StudyRow, study_id)
+    studies.touched(session, study, len(ids))
+    for id in ids:
+        changes.note(session, "enrolment", id, [study.organization_id], id)
 
 
 def _invite(session: Session, actor: Actor, rows: list[Row], result: ImportResult) -> None:

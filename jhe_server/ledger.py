@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Identity, Index, String, select
+from sqlalchemy import Identity, Index, String, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .access import Actor
@@ -73,20 +73,17 @@ def append(
 ) -> None:
     """Write an event for each patient (or one for the study); who acts for a patient is named beside them."""
     time = time or now()
-    session.add_all(
-        LedgerRow(
-            time=time,
-            study_id=study_id,
-            patient_id=patient_id,
-            code_id=code_id,
-            decision=decision,
-            actor_id=actor.user_id,
-            on_behalf_of=None if actor.patient_id == patient_id else patient_id,
-            reason=reason,
-        )
-        for patient_id in patients
-    )
-    session.flush()
+    same = {
+        "time": time,
+        "study_id": study_id,
+        "code_id": code_id,
+        "decision": decision,
+        "actor_id": actor.user_id,
+        "reason": reason,
+    }
+    rows = [{**same, "patient_id": id, "on_behalf_of": None if actor.patient_id == id else id} for id in patients]
+    if rows:
+        session.execute(insert(LedgerRow), rows)
 
 
 def studies_of(session: Session, patient_id: int) -> set[int]:

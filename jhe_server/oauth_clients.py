@@ -107,7 +107,7 @@ def row_of(session: Session, oauth_client_id: int) -> OAuthClientRow:
 
 def known(session: Session, reference: int | str) -> OAuthClientRow:
     """The client named in a body by its id or by its OAuth `client_id`."""
-    by_id = isinstance(reference, int) or reference.isdecimal()
+    by_id = isinstance(reference, int) or (reference.isascii() and reference.isdecimal() and len(reference) < 19)
     where = OAuthClientRow.id == int(reference) if by_id else OAuthClientRow.client_id == reference
     row = session.scalar(select(OAuthClientRow).where(where))
     if row is None:

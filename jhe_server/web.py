@@ -20,7 +20,6 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
-from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import tokens
@@ -128,16 +127,18 @@ class ExchangeHandler(JupyterHandler):
         if length.isdecimal() and int(length) > limit:
             self.set_header("Connection", "close")
             raise TooLarge(f"The body is larger than {limit // MIB} MiB.")
-        if isinstance(self.request.connection, HTTP1Connection):
-            self.request.connection.set_max_body_size(limit + 1)
 
     def data_received(self, chunk: bytes) -> None:
-        if self._refusal is not None:
-            return
+        """A chunked body says its length only by being too long: then the answer leaves, and the rest is not read."""
         self._size += len(chunk)
-        if self.route is not None and self._size > self.route.limit:
-            raise TooLarge(f"The body is larger than {self.route.limit // MIB} MiB.")
-        self._chunks.append(chunk)
+        limit = DISCARDED if self._refusal is not None or self.route is None else self.route.limit
+        if self._size > limit:
+            refusal = self._refusal or TooLarge(f"The body is larger than {limit // MIB} MiB.")
+            self._chunks.clear()
+            self.set_header("Connection", "close")
+            self.send_error(refusal.status, exc_info=(type(refusal), refusal, None))
+        elif self._refusal is None:
+            self._chunks.append(chunk)
 
     async def _credential(self) -> Credential:
         header = self.request.headers.get("Authorization")

@@ -64,7 +64,7 @@ PATIENT_CALLS = [
     Example("DELETE observations/{observation_id}", MANAGE, fresh=("observation_id",)),
     Example("GET Observation", DATA, LIST, query={"patient": 40001}),
     Example("GET Observation/{observation_id}", DATA),
-    Example("POST Observation", UPLOAD, body=lambda t: observation(t["patient_id"]), hidden=400),
+    Example("POST Observation", UPLOAD, body=lambda t: observation(t["patient_id"]), answer=201, hidden=400),
     Example("POST ", UPLOAD, body=lambda t: bundle(t["patient_id"]), hidden=400, says="a transaction"),
 ]  # fmt: skip
 

@@ -89,7 +89,10 @@ class Things:
 
 @dataclass(frozen=True)
 class Example:
-    """`may` is a capability of the contract's table; `fresh` names the ids that the call uses up."""
+    """`may` is a capability of the contract's table; `fresh` names the ids that the call uses up.
+
+    `answer` is the status of success where the route does not say it, `hidden` that of a thing from elsewhere.
+    """
 
     route: str
     may: str
@@ -98,6 +101,7 @@ class Example:
     body: dict[str, Any] | Made | None = None
     fresh: tuple[str, ...] = ()
     before: Callable[[httpx.Client, Things], Any] | None = None
+    answer: int = 0
     hidden: int = 404
     says: str = ""
 

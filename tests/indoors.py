@@ -19,8 +19,7 @@ from jhe_server import api, fhir, fhir_api, seed, tokens
 from jhe_server.audit import Entry
 from jhe_server.consents import Answers, ToClear
 from jhe_server.db import Database
-from jhe_server.door import ARROW, JSON, Reply, Request
-from jhe_server.door import Credential
+from jhe_server.door import ARROW, JSON, Credential, Reply, Request
 from jhe_server.people import by_email
 from jhe_server.routes import by_pattern
 from jhe_server.settings import Settings
@@ -94,7 +93,7 @@ class Rehearsal:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """No session outlives its call: what the store did on its own (a cascade) is never hidden by what one remembers."""
+        """No session outlives its call, so that nothing it remembers hides what the store did by itself (a cascade)."""
         session = Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
         with session, session.begin():
             yield session

@@ -1,4 +1,4 @@
-"""The clinic as one would explain it on a napkin: sets and dictionaries that say who may read what, to hold the store against."""
+"""The clinic as one would draw it on a napkin: sets and dictionaries that say who may read what; the store is held to it."""
 
 from __future__ import annotations
 

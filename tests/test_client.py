@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyterhealth_client import JupyterHealthClient
 
 import jhe_jupyter as jhe
 from jhe_jupyter.connect import find
@@ -335,6 +337,21 @@ def test_the_token_of_one_exchange_is_not_offered_to_another() -> None:
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         jhe.Client(url, SECRET)
+
+
+def test_whoever_knows_the_public_client_knows_ours() -> None:
+    def positions(method: Any) -> list[str]:
+        by_position = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+        return [name for name, one in inspect.signature(method).parameters.items() if one.kind in by_position]
+
+    public = {
+        name: one for name, one in vars(JupyterHealthClient).items() if callable(one) and not name.startswith("_")
+    }
+    assert "list_observations_df" in public
+    for name, theirs in public.items():
+        ours = getattr(jhe.Exchange, name)
+        assert positions(ours)[: len(positions(theirs))] == positions(theirs), name
+        assert set(inspect.signature(theirs).parameters) - {"kwargs"} <= set(inspect.signature(ours).parameters), name
 
 
 def test_a_quick_import_and_exactly_the_names_it_promises() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pandas as pd
@@ -303,6 +305,47 @@ def test_the_public_clients_shape(mary: Exchange) -> None:
     assert len(frame) == 2
     assert set(frame["subject_reference"]) == {"Patient/40001"}
     assert str(frame["effective_time_frame_date_time"].dtype).endswith("UTC]")
+
+
+def heartbeat(patient: int, rate: int, at: datetime) -> dict[str, Any]:
+    """A FHIR Observation as an app uploads it."""
+    header = {
+        "uuid": str(uuid.uuid4()),
+        "schema_id": {"namespace": "omh", "name": "heart-rate", "version": "2.0"},
+        "source_creation_date_time": at.isoformat(),
+    }
+    frame = {"date_time": at.isoformat()}
+    body = {"heart_rate": {"value": rate, "unit": "beats/min"}, "effective_time_frame": frame}
+    data = base64.b64encode(json.dumps({"header": header, "body": body}).encode()).decode()
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "https://w3id.org/openmhealth", "code": HEART}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "device": {"reference": "Device/70001"},
+        "valueAttachment": {"contentType": "application/json", "data": data},
+    }
+
+
+def test_what_is_uploaded_is_in_the_frame_with_the_patients_clock(mary: Exchange) -> None:
+    at = datetime(2026, 1, 5, 7, 30, tzinfo=timezone(timedelta(hours=-8)))
+    stored = mary.post_observation(heartbeat(40002, 71, at))
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"resource": heartbeat(40002, 72, at)}]}
+    [entry] = mary.post_bundle(bundle)["entry"]
+    assert entry["response"]["status"].startswith("201")
+    frame = mary.observations_df("heart-rate", patient=40002, since=at, until=at + timedelta(seconds=1))
+    assert sorted(frame["heart_rate_value"]) == [71.0, 72.0]
+    assert int(stored["id"]) in frame["observation_id"].tolist()
+    assert set(frame["effective_local"]) == {pd.Timestamp("2026-01-05 07:30")}
+    assert set(frame["effective_start"]) == {pd.Timestamp("2026-01-05 15:30", tz="UTC")}
+    assert mary.get_fhir("Observation", stored["id"])["status"] == "final"
+
+
+def test_the_fhir_side_says_what_it_is(mary: Exchange) -> None:
+    assert "Observation" in mary.list_fhir_resource_types()
+    listed = [one["id"] for one in mary.list_fhir("Observation", patient_id=40001)]
+    assert listed == [one["id"] for one in mary.list_observations(40001)]
+    assert len(listed) == 2
 
 
 def test_following_up_names_everybody_of_a_study(mary: Exchange) -> None:

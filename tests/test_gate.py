@@ -1,4 +1,4 @@
-"""The gate: whatever happens to enrolments, requests, answers, policies and memberships, nobody reads more than the rule says."""
+"""The gate: whatever happens to enrolments, requests, answers and memberships, nobody reads more than the rule says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import ADMIN, MARK, MARY, MEGAN, PERCY, PETER, TOM, VICTOR, Clinic
+from conftest import ADMIN, MARK, MEGAN, PERCY, PETER, TOM, VICTOR, Clinic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from indoors import Rehearsal, answers, reading, rehearsal, to_clear
@@ -15,11 +15,13 @@ from naive import Reading, Refusal, World, read
 
 from jhe_server import consents, departures, followup, observations, patients, studies, uploads
 from jhe_server.devices import OneCode
-from jhe_server.errors import ExchangeError, NotFound
+from jhe_server.errors import NotFound
 from jhe_server.followup import FollowUpSearch
 from jhe_server.observations import FHIRSearch, ObservationSearch
 from jhe_server.patients import InOrganization, IntoOrganization
 from jhe_server.studies import PatientIds, StudyChange
+
+Place = tuple[int, int, int]  # a study, a patient, a code
 
 LAB, OTHER_LAB = 20003, 20007
 PRESSURE, TEMPERATURE, HEART_RATE = 50002, 50003, 50004
@@ -31,21 +33,25 @@ PRACTITIONERS: dict[str, set[int] | None] = {
     ADMIN: None,
 }
 PATIENTS = {PETER: 40001, PERCY: 40003}
-STUDIES = st.sampled_from([30001, 30002, 30004])
+STUDIES, HOMES = st.sampled_from([30001, 30002, 30004]), st.sampled_from([LAB, OTHER_LAB])
 WHO, CODES = st.sampled_from([40001, 40002, 40003]), st.sampled_from([PRESSURE, TEMPERATURE, HEART_RATE])
-HOMES = st.sampled_from([LAB, OTHER_LAB])
 WHEN = st.sampled_from([timedelta(days=-1), timedelta(), timedelta(hours=1)])
+# Mostly a patient, a study and a code that belong together: chance alone would seldom find three.
+PLACES = st.one_of(
+    st.sampled_from([(30001, 40001, PRESSURE), (30001, 40001, HEART_RATE), (30002, 40001, PRESSURE)]),
+    st.sampled_from([(30002, 40002, PRESSURE), (30004, 40003, TEMPERATURE), (30004, 40001, TEMPERATURE)]),
+    st.tuples(STUDIES, WHO, CODES),
+)
 STEPS = st.one_of(
     st.tuples(st.just("enrol"), STUDIES, WHO),
     st.tuples(st.just("leave"), STUDIES, WHO),
-    st.tuples(st.just("answer"), STUDIES, WHO, CODES, st.booleans()),
-    st.tuples(st.just("answer"), STUDIES, WHO, CODES, st.booleans()),
-    st.tuples(st.just("clear"), STUDIES, WHO, CODES),
+    st.tuples(st.just("answer"), PLACES, st.booleans()),
+    st.tuples(st.just("withdraw"), PLACES, WHEN),
+    st.tuples(st.just("clear"), PLACES),
     st.tuples(st.just("request"), STUDIES, CODES),
     st.tuples(st.just("drop"), STUDIES, CODES),
     st.tuples(st.just("policy"), STUDIES, st.sampled_from(["hide", "keep", "keep"])),
-    st.tuples(st.just("upload"), WHO, CODES, WHEN),
-    st.tuples(st.just("upload"), WHO, CODES, WHEN),
+    st.tuples(st.just("upload"), PLACES, WHEN),
     st.tuples(st.just("join"), HOMES, WHO),
     st.tuples(st.just("expel"), HOMES, WHO),
 )
@@ -57,10 +63,6 @@ class Play:
     def __init__(self, stage: Rehearsal) -> None:
         self.stage = stage
         self.world = read(stage)
-
-    def step(self, name: str, *arguments: Any) -> None:
-        refusal = getattr(self, name)(*arguments)
-        assert refusal is None, (name, arguments, refusal)
 
     def both(self, expected: Refusal, verb: Callable[..., Any], *arguments: Any) -> Any:
         """The store does what the napkin expects, or refuses as it does."""
@@ -76,12 +78,20 @@ class Play:
     def leave(self, study: int, patient: int) -> None:
         self.both(self.world.leave(study, patient), studies.unenroll, study, PatientIds(patient_ids=[patient]))
 
-    def answer(self, study: int, patient: int, code: int, yes: bool) -> None:
+    def answer(self, place: Place, yes: bool) -> None:
+        study, patient, code = place
         expected = self.world.answer(study, patient, code, yes, datetime.now(UTC))
         self.both(expected, consents.answer, patient, answers(study, {code: yes}))
 
-    def clear(self, study: int, patient: int, code: int) -> None:
+    def clear(self, place: Place) -> None:
+        study, patient, code = place
         self.both(self.world.clear(study, patient, code), consents.clear, patient, to_clear(study, code))
+
+    def withdraw(self, place: Place, when: timedelta) -> None:
+        """A consent with data and its end: what a study that keeps data is about."""
+        self.answer(place, True)
+        self.upload(place, when)
+        self.answer(place, False)
 
     def request(self, study: int, code: int) -> None:
         self.both(self.world.request(study, code), studies.request_code, study, OneCode(scope_code_id=code))
@@ -94,7 +104,8 @@ class Play:
         change = StudyChange.model_validate({"dataAfterWithdrawal": policy})
         self.both(None, studies.update, study, change)
 
-    def upload(self, patient: int, code: int, when: timedelta) -> None:
+    def upload(self, place: Place, when: timedelta) -> None:
+        _, patient, code = place
         measured = datetime.now(UTC) + when
         sent = reading(patient, code, measured)
         stored = self.both(self.world.may_upload(patient, code), uploads.create, sent)
@@ -110,56 +121,61 @@ class Play:
         self.both(self.world.expel(home, patient), departures.remove_patient, patient, query)
 
 
-@settings(max_examples=30)
-@given(steps=st.lists(STEPS, min_size=5, max_size=25))
-def test_every_read_is_what_the_rule_says(clinic: Clinic, steps: list[tuple[Any, ...]]) -> None:
-    with rehearsal(clinic) as stage:
-        play = Play(stage)
-        for step in steps:
-            play.step(*step)
-        for email, roles in PRACTITIONERS.items():
-            lists_hold(stage, email, lambda study, home, roles=roles: play.world.readable(roles, study, home))
-            single_reads_hold(stage, email, play.world, play.world.readable(roles))
-            followups_hold(stage, email, play.world, roles)
-        for email, id in PATIENTS.items():
-            if id in play.world.patients():
-                own = play.world.of(id)
-                lists_hold(
-                    stage,
-                    email,
-                    lambda study, home, own=own: own & play.world.readable(None, study, home) if study or home else own,
-                )
-                single_reads_hold(stage, email, play.world, own)
-        previews_hold(stage, play.world)
+def test_every_read_is_what_the_rule_says(clinic: Clinic) -> None:
+    @settings(max_examples=25 if clinic.database.is_sqlite else 6)
+    @given(steps=st.lists(STEPS, min_size=5, max_size=25), study=STUDIES, home=HOMES)
+    def holds(steps: list[tuple[Any, ...]], study: int, home: int) -> None:
+        with rehearsal(clinic) as stage:
+            play = Play(stage)
+            for step in steps:
+                getattr(play, step[0])(*step[1:])
+            everybody_reads_what_they_may(stage, play.world, study, home)
+
+    holds()
 
 
-def lists_hold(stage: Rehearsal, email: str, readable: Callable[[int | None, int | None], set[int]]) -> None:
+def everybody_reads_what_they_may(stage: Rehearsal, world: World, study: int, home: int) -> None:
+    for email, roles in PRACTITIONERS.items():
+        whole, of_study, of_home = (world.readable(roles, *only) for only in ((), (study,), (None, home)))
+        lists_hold(stage, email, whole, study, of_study, home, of_home)
+        single_reads_hold(stage, email, world, whole)
+        followups_hold(stage, email, world, roles, study)
+    for email, id in PATIENTS.items():
+        if id in world.patients():
+            own = world.of(id)
+            of_study, of_home = (own & world.readable(None, *only) for only in ((study,), (None, home)))
+            lists_hold(stage, email, own, study, of_study, home, of_home)
+            single_reads_hold(stage, email, world, own)
+    previews_hold(stage, world)
+
+
+def lists_hold(
+    stage: Rehearsal, email: str, whole: set[int], study: int, of_study: set[int], home: int, of_home: set[int]
+) -> None:
     """REST and FHIR list the same rows, and their totals never tell of more."""
-    for study, home in [(None, None), (30001, None), (30002, None), (30004, None), (None, LAB), (30001, OTHER_LAB)]:
-        expected = readable(study, home)
-        query = ObservationSearch(study_id=study, organization_id=home, limit=1000)
-        page = stage.call(observations.search, email, query)
-        assert {row.id for row in page.results} == expected, (email, study, home)
+    for expected, narrowed in ((whole, {}), (of_study, {"study_id": study}), (of_home, {"organization_id": home})):
+        page = stage.call(observations.search, email, ObservationSearch(limit=1000, **narrowed))
+        assert {row.id for row in page.results} == expected, (email, narrowed)
         assert page.count == len(page.results) == len(expected)
-    for study in (None, 30001, 30004):
-        asked = FHIRSearch(studies=None if study is None else [study], page_size=1000)
+    for expected, asked in ((whole, FHIRSearch(page_size=1000)), (of_study, FHIRSearch(studies=[study]))):
         found = stage.call(observations.fhir_search, email, asked)
-        assert {int(one["id"]) for one in found.resources} == readable(study, None), (email, study)
+        assert {int(one["id"]) for one in found.resources} == expected, (email, asked.studies)
         assert found.total == len(found.resources)
 
 
 def single_reads_hold(stage: Rehearsal, email: str, world: World, readable: set[int]) -> None:
-    for id in sorted(world.readings)[-4:]:
-        for verb in (observations.get, observations.fhir_get):
-            if id in readable:
-                assert int(dict(stage.call(verb, email, id))["id"]) == id
-            else:
-                with pytest.raises(NotFound):
-                    stage.call(verb, email, id)
+    for id, verb in zip(sorted(world.readings)[-3:], (observations.get, observations.fhir_get) * 2, strict=False):
+        if id in readable:
+            assert int(dict(stage.call(verb, email, id))["id"]) == id
+        else:
+            with pytest.raises(NotFound):
+                stage.call(verb, email, id)
 
 
-def followups_hold(stage: Rehearsal, email: str, world: World, roles: set[int] | None) -> None:
-    for row in stage.call(followup.search, email, FollowUpSearch(limit=1000)).results:
+def followups_hold(stage: Rehearsal, email: str, world: World, roles: set[int] | None, study: int) -> None:
+    if roles is not None and world.studies[study].organization not in roles:
+        return
+    for row in stage.call(followup.search, email, FollowUpSearch(study_id=study, limit=1000)).results:
         own = world.of(row.patient_id) & world.readable(roles, row.study_id)
         assert row.last_measured == max((world.readings[id].measured for id in own), default=None)
         assert (row.last_uploaded is None) == (not own)
