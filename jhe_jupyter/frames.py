@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from .dtypes import column, typed, with_backend
+from .dtypes import column, from_arrow, typed, with_backend
 from .units import conversion, spelled
 
 Json = Mapping[str, Any]
@@ -77,6 +77,46 @@ def observations_frame(
         frame = convert_units(frame, unit)
     frame = frame.sort_values(["patient_id", "code", "effective_start", "observation_id"], ignore_index=True)
     return with_backend(frame, dtype_backend)
+
+
+def observations_from_arrow(
+    stream: bytes, codes: Sequence[str] = (), *, unit: str | None = None, dtype_backend: str | None = None
+) -> pd.DataFrame:
+    """The same frame from the server's Arrow stream, where values are columns already.
+
+    `extra` (JSON text of what a schema does not name) is there only where something is in it.
+    """
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(stream) as reader:
+        table = reader.read_all()
+    values = [name for name in table.column_names if name not in KEYS and (name != "extra" or _any(table[name]))]
+    frame = from_arrow(stream, {**KEYS, **{name: _arrow_kind(name, table.schema.field(name).type) for name in values}})
+    for name, empty in _leaf_columns([], codes).items():
+        if name not in frame:
+            frame[name] = empty
+    frame["effective_local"] = _local(frame)
+    if unit is not None:
+        frame = convert_units(frame, unit)
+    frame = frame.sort_values(["patient_id", "code", "effective_start", "observation_id"], ignore_index=True)
+    return with_backend(frame, dtype_backend)
+
+
+def _any(values: Any) -> bool:
+    return bool(values.null_count < len(values))
+
+
+def _arrow_kind(name: str, arrow_type: Any) -> str:
+    """The dtype of a value column: as `_leaf_kind`, from the stream's own type."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(arrow_type) or pa.types.is_integer(arrow_type):
+        return "float64"
+    if pa.types.is_boolean(arrow_type):
+        return "boolean"
+    if name == "extra":
+        return "text"
+    return "utc" if name.endswith("date_time") else "category"
 
 
 def observation_row(row: Json) -> dict[str, Any]:

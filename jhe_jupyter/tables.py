@@ -111,10 +111,15 @@ class Tables(Names):
             "since": rfc3339(since),
             "until": rfc3339(until),
         }
-        # By id, new rows come last and no page moves while others are read; only a limit needs the newest first.
-        order = "id" if limit is None else None
-        rows = self.list_observation_rows({**params, "code": ",".join(codes) or None, "ordering": order}, limit=limit)
-        frame = frames.observations_frame(rows, codes, unit=unit, dtype_backend=dtype_backend)
+        asked = {**params, "code": ",".join(codes) or None}
+        stream = self.arrow_stream("observations", asked) if limit is None else None
+        if stream is not None:
+            frame = frames.observations_from_arrow(stream, codes, unit=unit, dtype_backend=dtype_backend)
+        else:
+            # By id, new rows come last and no page moves while others are read; only a limit needs the newest first.
+            order = "id" if limit is None else None
+            rows = self.list_observation_rows({**asked, "ordering": order}, limit=limit)
+            frame = frames.observations_frame(rows, codes, unit=unit, dtype_backend=dtype_backend)
         query = {**params, "code": codes or None, "unit": unit, "limit": limit}
         frame.attrs = {
             "query": {name: value for name, value in query.items() if value is not None},

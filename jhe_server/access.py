@@ -144,6 +144,11 @@ class Actor:
     roles: Mapping[int, str] = field(default_factory=dict)
     via: str = "token"
 
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """All that decides what this actor may see, to remember an answer by."""
+        return self.user_id, self.is_superuser, self.patient_id, tuple(sorted(self.roles.items()))
+
     def may(self, verb: str, organization_id: int | None = None) -> bool:
         """Whether a role allows the verb: in that organization, or (without one) in any."""
         rule = RULES.get(verb)

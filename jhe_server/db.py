@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -203,9 +204,27 @@ def _read_only(connection: Connection) -> None:
     connection.execute(text("SET TRANSACTION READ ONLY"))
 
 
-def count(session: Session, rows: Select[Any]) -> int:
-    """How many rows a select has, without fetching them."""
-    return int(session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0)
+COUNTED: OrderedDict[tuple[Any, ...], int] = OrderedDict()
+REMEMBERED = 512
+
+
+def count(session: Session, rows: Select[Any], question: Hashable = None) -> int:
+    """How many rows a select has, without fetching them.
+
+    With a `question` (whatever tells one select from another) the answer is remembered for as long as nothing is
+    written: turning the pages of a long list counts it once. The door says in `session.info` which store and which
+    change the session sees.
+    """
+    state = session.info.get("state")
+    key = None if state is None or question is None else (*state, question)
+    if key is not None and key in COUNTED:
+        return COUNTED[key]
+    total = int(session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0)
+    if key is not None:
+        COUNTED[key] = total
+        if len(COUNTED) > REMEMBERED:
+            COUNTED.popitem(last=False)
+    return total
 
 
 def ordered(

@@ -172,6 +172,8 @@ class Door:
         actor = _actor(session, request.credential)
         entry.actor_id, entry.via = actor.user_id, actor.via
         session.info.update(audit=entry, settings=self.settings)
+        if not request.route.changes:
+            session.info["state"] = (str(self.database.url), changes.head(session))
         if (
             request.credential
             and request.credential.by_cookie
@@ -278,9 +280,8 @@ def _turned(request: Request, listing: Listing, offset: int, limit: int) -> str:
 
 def _etag(session: Any, actor: Actor, request: Request) -> str:
     """Changes whenever the answer could: with every write, with the caller and their roles, with the question."""
-    roles = sorted(actor.roles.items())
-    said = [request.route.name, sorted(request.path.items()), sorted(request.query), actor.user_id,
-            actor.is_superuser, roles, changes.head(session)]  # fmt: skip
+    said = [request.route.name, sorted(request.path.items()), sorted(request.query), actor.scope,
+            changes.head(session)]  # fmt: skip
     return f'"{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]}"'
 
 

@@ -5,7 +5,7 @@ The rows, and who may see whom, are in `patient_rows.py`; leaving an organizatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -203,9 +203,11 @@ def _named(search: str) -> Select[Any]:
     return joined.where(starts[0] | starts[1] | starts[2])
 
 
-def page_of_ids(session: Session, rows: Select[Any], query: Listing) -> tuple[int, list[int]]:
+def page_of_ids(
+    session: Session, rows: Select[Any], query: Listing, question: Hashable = None
+) -> tuple[int, list[int]]:
     """(how many in all, the ids of one window), in the order asked for."""
-    total = count(session, rows)
+    total = count(session, rows, question)
     offset, limit = within(total, query)
     id = rows.selected_columns[0]
     if query.ordering:
@@ -226,7 +228,9 @@ def page_of_ids(session: Session, rows: Select[Any], query: Listing) -> tuple[in
 def search(session: Session, actor: Actor, query: PatientSearch) -> Page[Patient]:
     """The patients of the caller's organizations, by id unless `ordering=` says otherwise."""
     actor.knock("patients.search")
-    total, ids = page_of_ids(session, narrowed(session, actor, query), query)
+    filters = query.model_dump_json(exclude={"page", "page_size", "limit", "offset", "ordering"})
+    question = ("patients.search", actor.scope, filters)
+    total, ids = page_of_ids(session, narrowed(session, actor, query), query, question)
     audit.note(session, count=len(ids))
     return Page(count=total, results=shapes(session, actor, ids, query.organization_id))
 

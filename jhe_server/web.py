@@ -20,6 +20,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import tokens
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from .app import ExchangeApp
 
 SECRET_PATH = re.compile(r"(/invitation/)(?!\d+/?$)[^/?]+")
-DISCARDED = MIB  # bytes of a refused body that are read past
+DISCARDED = 16 * MIB  # bytes of a refused body that are read past
 STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
 
 
@@ -115,12 +116,24 @@ class ExchangeHandler(JupyterHandler):
         if {"token", "access_token"} & set(self.request.query_arguments):
             raise Invalid("Tokens are not accepted in the address; send an Authorization header.")
         self.credential = await self._credential()
-        await self.run(self.exchange.door.actor, self.credential)
+        if self.route is None or self._brings_a_body() or not self._acceptable():
+            # Whoever is refused for anything else has to be somebody first; other calls ask in their own transaction.
+            await self.run(self.exchange.door.actor, self.credential)
         if self.route is None:
             allowed = ", ".join(sorted(self.routes))
             raise NotAllowed(f"This path answers {allowed}." if self.routes else None, headers={"Allow": allowed})
         self._bounded(self.route.limit)
         self.produced = self._negotiated()
+
+    def _brings_a_body(self) -> bool:
+        headers = self.request.headers
+        return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+
+    def _acceptable(self) -> bool:
+        try:
+            return bool(self._negotiated())
+        except NotAcceptable:
+            return False
 
     def _bounded(self, limit: int) -> None:
         length = self.request.headers.get("Content-Length", "")
@@ -129,16 +142,16 @@ class ExchangeHandler(JupyterHandler):
             raise TooLarge(f"The body is larger than {limit // MIB} MiB.")
 
     def data_received(self, chunk: bytes) -> None:
-        """A chunked body says its length only by being too long: then the answer leaves, and the rest is not read."""
+        """A chunked body says its length only by being too long; what is refused is read past, within bounds."""
         self._size += len(chunk)
-        limit = DISCARDED if self._refusal is not None or self.route is None else self.route.limit
-        if self._size > limit:
-            refusal = self._refusal or TooLarge(f"The body is larger than {limit // MIB} MiB.")
-            self._chunks.clear()
-            self.set_header("Connection", "close")
-            self.send_error(refusal.status, exc_info=(type(refusal), refusal, None))
-        elif self._refusal is None:
+        if self._refusal is None and self.route is not None and self._size > self.route.limit:
+            self._refusal = TooLarge(f"The body is larger than {self.route.limit // MIB} MiB.")
+            self._chunks, self._size = [], 0
+        if self._refusal is None:
             self._chunks.append(chunk)
+        elif self._size > DISCARDED:
+            self.set_header("Connection", "close")
+            self.send_error(self._refusal.status, exc_info=(type(self._refusal), self._refusal, None))
 
     async def _credential(self) -> Credential:
         header = self.request.headers.get("Authorization")

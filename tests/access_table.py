@@ -1,20 +1,17 @@
-"""The tables of `docs/access.md`, made from the rules and the routes: `python tests/access_table.py` writes them anew."""
+"""The tables of `docs/access.md`, made from the rules and the routes: `python -m tests.access_table` writes them."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
 
 from jhe_server import api, fhir_api
 from jhe_server.access import ROLES, RULES, Actor, Rule
 
-PAGE = ROOT / "docs" / "access.md"
+PAGE = Path(__file__).parent.parent / "docs" / "access.md"
 BEGIN, END = "<!-- made by tests/access_table.py: begin -->", "<!-- made by tests/access_table.py: end -->"
-HEAD = "| verb | lets one | calls | none | viewer | member | manager | superuser | patient |\n|---|---|---|" + ":-:|" * 6
+HEAD = (
+    "| verb | lets one | calls | none | viewer | member | manager | superuser | patient |\n|---|---|---|" + ":-:|" * 6
+)
 # Verbs that no route calls by themselves: another verb asks for them too, when the body goes that far.
 WITHIN = {
     "studies.set_policy": "a study's `dataAfterWithdrawal`",
@@ -35,13 +32,17 @@ def _lines(concept: str) -> list[str]:
 def _line(verb: str, rule: Rule) -> str:
     marks = ["●" if rule.known else "", *("●" if Actor(0, roles={1: role}).may(verb, 1) else "" for role in ROLES)]
     marks += ["●" if Actor(0, is_superuser=True).may(verb) else "", "●" if rule.patient else ""]
-    return f"| `{verb}` | {rule.sentence} | {calls(verb)} | {' | '.join(marks)} |".replace("|  |", "| |").replace("|  |", "| |")
+    return f"| `{verb}` | {rule.sentence} | {calls(verb)} | {' | '.join(marks)} |".replace("|  |", "| |").replace(
+        "|  |", "| |"
+    )
 
 
 def calls(verb: str) -> str:
     """Where the verb is called on the wire."""
     found = [f"`{route.method} {route.path}`" for route in api.ROUTES if route.name == verb]
-    found += [f"`{route.method} /FHIR/R5/{route.path}`" for route in fhir_api.ROUTES if route.name == verb]
+    found += [
+        f"`{route.method} {f'FHIR/R5/{route.path}'.rstrip('/')}`" for route in fhir_api.ROUTES if route.name == verb
+    ]
     return "<br>".join(found) or WITHIN[verb]
 
 

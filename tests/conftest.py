@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from jhe_server import changes, seed, tokens
+from jhe_server import changes, demonstration, seed, tokens
 from jhe_server.access import Actor
 from jhe_server.audit import Entry
 from jhe_server.app_parts import open_store
@@ -244,6 +244,22 @@ def _served(url: str, folder: Path) -> Iterator[Exchange]:
     exchange = Exchange(url, folder)
     yield exchange
     exchange.close()
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `jupyter jhe demo` prepares, database and notebooks, to copy."""
+    folder = tmp_path_factory.mktemp("prepared") / "jhe-demo"
+    demonstration.prepare(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demo(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """A server on a demo of the module's own; its notebooks are in `jhe-demo/notebooks` below `demo.folder`."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(demo_folder, folder / "jhe-demo")
+    yield from _served(f"sqlite:///{folder / 'jhe-demo' / 'data' / 'exchange.sqlite'}", folder)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The clinic as one would draw it on a napkin: sets and dictionaries that say who may read what; the store is held to it."""
+"""The clinic as one would draw it on a napkin, in sets and dictionaries: who may read what. The store has to agree."""
 
 from __future__ import annotations
 

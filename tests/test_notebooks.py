@@ -1,10 +1,8 @@
-"""The notebooks we ship, run as their readers run them: against a real server with the demo study, twice, and read-only on disk."""
+"""The notebooks we ship, run as their readers run them: with the demo study, from top to bottom, and then again."""
 
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,80 +11,58 @@ import pytest
 from conftest import ADMIN, MARY, Exchange, environment
 from nbclient import NotebookClient
 
-from jhe_server import demonstration
-
 SHIPPED = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 TOUR, COHORT = "00_tour.ipynb", "01_onboard_a_cohort.ipynb"
-UMA = "uma.beispiel@example.com"
-PNG, HTML = "image/png", "text/html"
+UMA, JAMILA = "uma.beispiel@example.com", "jamila.mathal@example.com"
+PNG, HTML, TEXT = "image/png", "text/html", "text/plain"
+Shown = dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    """A server on what `jupyter jhe demo` prepares; the notebooks lie beside its database."""
-    folder = tmp_path_factory.mktemp("demo")
-    url, _ = demonstration.prepare(str(folder / "jhe-demo"))
-    exchange = Exchange(url, folder)
-    yield exchange
-    exchange.close()
-
-
-def run(demo: Exchange, name: str, email: str = ADMIN) -> list[dict[str, Any]]:
-    """The code cells of a prepared notebook after a run in a kernel of its own, all the way through."""
+def run(demo: Exchange, name: str, email: str) -> Shown:
+    """What each code cell of a notebook ends in, by cell id and media type; errors and stderr fail the test."""
     folder = demo.folder / "jhe-demo" / "notebooks"
     notebook = nbformat.read(folder / name, as_version=4)
     env = environment(demo.folder) | {"JHE_URL": demo.address, "JHE_TOKEN": demo.token(email)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the kernel's client library, not of what runs in it
-        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
-        client.execute(env=env)
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}}).execute(env=env)
+    return {cell.id: shown(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"}
 
 
-def shown(cell: dict[str, Any]) -> dict[str, Any]:
-    """What a cell ends in, by media type; anything printed to stderr fails the test."""
-    kinds = {output["output_type"] for output in cell["outputs"]}
-    assert kinds <= {"execute_result", "display_data"}, cell["outputs"]
-    return {kind: data for output in cell["outputs"] for kind, data in output["data"].items()}
+def shown(outputs: list[dict[str, Any]]) -> dict[str, str]:
+    assert {one["output_type"] for one in outputs} <= {"execute_result", "display_data"}, outputs
+    return {kind: data for one in outputs for kind, data in one["data"].items()}
 
 
-def by_id(cells: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {cell["id"]: shown(cell) for cell in cells}
+def patients(demo: Exchange, email: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = demo.as_(MARY).get("api/v1/patients", params={"search": email}).json()["results"]
+    return found
 
 
-def test_the_tour_enrols_reads_and_draws_within_three_cells(demo: Exchange) -> None:
-    cells = run(demo, TOUR)
-    enrolled, frame, picture = map(shown, cells[:3])
-    assert "create" in enrolled["text/plain"]
-    assert "blood_glucose_value" in frame[HTML]
-    assert PNG in picture
-    rest = by_id(cells[3:])
-    assert {name for name, data in rest.items() if PNG in data} == {"time-in-range", "blood-pressure", "consents"}
-    with demo.as_(MARY) as mary:
-        found = mary.get("api/v1/patients", params={"search": UMA}).json()["results"]
-    assert [one["nameGiven"] for one in found] == ["Uma"]
-
-
-def test_the_tour_again_by_the_labs_manager_changes_nothing(demo: Exchange) -> None:
-    run(demo, TOUR)
-    enrolled, frame, picture = map(shown, run(demo, TOUR, MARY)[:3])
-    assert "unchanged" in enrolled["text/plain"]
-    assert "blood_glucose_value" in frame[HTML]
-    assert PNG in picture
+def test_the_tour_enrols_reads_and_draws_in_three_cells_and_again_changes_nothing(demo: Exchange) -> None:
+    first = run(demo, TOUR, ADMIN)
+    assert list(first)[:3] == ["enrol-uma", "observations", "profile"]
+    assert "create" in first["enrol-uma"][TEXT]
+    assert "blood_glucose_value" in first["observations"][HTML]
+    assert [id for id, data in first.items() if PNG in data] == ["profile", "time-in-range", "blood-pressure", "consents"]
+    again = run(demo, TOUR, MARY)
+    assert "unchanged" in again["enrol-uma"][TEXT]
+    assert again["observations"] == first["observations"], "a superuser sees no more than the lab's manager"
+    assert [one["nameGiven"] for one in patients(demo, UMA)] == ["Uma"]
 
 
 def test_a_cohort_is_onboarded_and_running_it_again_makes_nobody_twice(demo: Exchange) -> None:
-    first = by_id(run(demo, COHORT, MARY))
-    assert "1991-02-29" not in first["plan"]["text/plain"] if "plan" in first else True
-    assert re.search(r"create\s+2", first["plan-summary"]["text/plain"])
-    assert re.search(r"error\s+1", first["plan-summary"]["text/plain"])
-    assert "Empty DataFrame" in first["fix-csv"]["text/plain"]
-    assert first["apply"]["text/plain"].count("create") == 3
-    assert "outbox" in first["invitation"]["text/plain"]
-    assert "never connected" in first["who-needs-a-call"]["text/plain"] or "invited" in first["who-needs-a-call"]["text/plain"]
-    again = by_id(run(demo, COHORT, MARY))
-    assert again["apply"]["text/plain"].count("unchanged") == 3
+    first = run(demo, COHORT, MARY)
+    assert "outbox" in first["invitation"][TEXT]
+    assert re.search(r"\b2 +3 +dob +error\b", first["write-csv"][TEXT]), "row 2, line 3"
+    assert re.search(r"create +2\n(.|\n)*error +1", first["plan-summary"][TEXT])
+    assert first["fix-csv"][TEXT].startswith("Empty DataFrame")
+    assert len(re.findall(r"create +done", first["apply"][TEXT])) == 3
+    assert {"granted", "declined", "pending"} <= set(first["consent-overview"][TEXT].split())
+    states = first["who-needs-a-call"][TEXT]
+    assert all(state in states for state in ("stopped uploading", "declined", "not connected", "invited", "not invited"))
+    again = run(demo, COHORT, MARY)
     assert again["lookup-or-create"] == first["lookup-or-create"]
+    assert len(re.findall(r"unchanged +done", again["apply"][TEXT])) == 3
+    assert len(patients(demo, JAMILA)) == 1
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -100,7 +76,7 @@ def test_a_committed_notebook_is_valid_and_carries_no_results(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_committed_notebook_names_no_place_of_one_machine(path: Path) -> None:
+def test_a_committed_notebook_names_no_place_of_one_machine_and_no_secret(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert re.findall(r"(?<![\w.:/<])/(?:home|Users|root|tmp|work|mnt|opt)\b[\w/.-]*|[A-Z]:\\\\", text) == []
     assert re.findall(r"jhe_[A-Za-z0-9_-]{20,}|https?://(?:localhost|127\.)\S*", text) == []
