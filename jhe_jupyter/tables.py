@@ -112,14 +112,7 @@ class Tables(Names):
             "until": rfc3339(until),
         }
         asked = {**params, "code": ",".join(codes) or None}
-        stream = self.arrow_stream("observations", asked) if limit is None else None
-        if stream is not None:
-            frame = frames.observations_from_arrow(stream, codes, unit=unit, dtype_backend=dtype_backend)
-        else:
-            # By id, new rows come last and no page moves while others are read; only a limit needs the newest first.
-            order = "id" if limit is None else None
-            rows = self.list_observation_rows({**asked, "ordering": order}, limit=limit)
-            frame = frames.observations_frame(rows, codes, unit=unit, dtype_backend=dtype_backend)
+        frame = self._observed(asked, limit, codes, unit=unit, dtype_backend=dtype_backend)
         query = {**params, "code": codes or None, "unit": unit, "limit": limit}
         frame.attrs = {
             "query": {name: value for name, value in query.items() if value is not None},
@@ -127,6 +120,16 @@ class Tables(Names):
             "count": len(frame),
         }
         return frame
+
+    def _observed(self, asked: dict[str, Any], limit: int | None, codes: list[str], **shown: Any) -> pd.DataFrame:
+        """The rows a query finds, as one stream where the server gives one, else page by page."""
+        stream = self.arrow_stream("observations", asked) if limit is None else None
+        if stream is not None:
+            return frames.observations_from_arrow(stream, codes, **shown)
+        # By id, new rows come last and no page moves while others are read; only a limit needs the newest first.
+        order = "id" if limit is None else None
+        rows = self.list_observation_rows({**asked, "ordering": order}, limit=limit)
+        return frames.observations_frame(rows, codes, **shown)
 
     def revalidate(self, df: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of an earlier frame that may still be read, and a report of those that may not.

@@ -7,34 +7,38 @@ user's server on a Hub nothing at all (the Hub's service hosts it).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.auth.identity import IdentityProvider, LegacyIdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.manager import AsyncContentsManager
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
+from tornado.routing import PathMatches, Rule
 from traitlets import Bool, Enum, Float, Int, List, Unicode, default
 
 from .cli import default_database
+from .entrance import Entrance
+from .kernels import RENEW_EVERY, KernelToken
 
 if TYPE_CHECKING:
     from .door import Door
+    from .opened import Opened
     from .strangers import Strangers
 
 SINGLE_USER = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
-LEASE = timedelta(hours=1)  # a kernel's token outlives a server that was killed by this much at most
-RENEW_EVERY = 10 * 60 * 1000  # milliseconds
+DRAIN = 10.0  # seconds in which requests under way may finish
+IDLE = 2.0  # seconds after the start before the store is opened unasked: the first page comes first
 
 
 class NoContents(AsyncContentsManager):
@@ -63,6 +67,10 @@ class ExchangeServerApp(ServerApp):
     @default("allow_unauthenticated_access")
     def _default_unauthenticated(self) -> bool:
         return False
+
+    @default("reraise_server_extension_failures")
+    def _default_reraise(self) -> bool:
+        return True  # there is nothing else to serve
 
     def init_signal(self) -> None:
         """Without a terminal the stock server would die of SIGINT before its extensions are stopped."""
@@ -116,13 +124,9 @@ class ExchangeApp(ExtensionApp):
     aliases = {"database": "ExchangeApp.database"}
 
     closing = False
-    owner_id: int | None = None
-    door: Door
-    strangers: Strangers
-    pool: ThreadPoolExecutor
+    kernel_token: KernelToken | None = None
+    _opened: Opened | None = None
     _working = 0
-    _kernel_token: int | None = None
-    _token_file: Path | None = None
 
     @default("database")
     def _default_database(self) -> str:
@@ -166,86 +170,93 @@ class ExchangeApp(ExtensionApp):
     def initialize_settings(self) -> None:
         self.settings["jhe"] = self
         self.started = time.time()
-        if self.client_mode:
-            return
-        from .app_parts import open_store, settings_of
-        from .door import Door
-        from .strangers import Strangers
+        self._opening = threading.Lock()
+        self._ticking: list[PeriodicCallback] = []
+        self.site = self._site()
 
-        store = open_store(self.database)
-        self.door = Door(store, settings_of(self, self.site()), self.log)
-        self.pool = ThreadPoolExecutor(self.threads, "jhe")
-        self.strangers = Strangers(self.door.record)
-        if not self.alone:
-            self.owner_id = self._owner()
-
-    def site(self) -> str:
+    def _site(self) -> str:
         """Where the Exchange says it is: what is set, else the server's own address, never a request's."""
         if self.public_url:
             return self.public_root
         ip = self._server.ip if self._server.ip not in ("", "0.0.0.0", "::", "*") else "127.0.0.1"  # noqa: S104
         return f"http://{ip}:{self._server.port}{self.root}"
 
-    def _owner(self) -> int:
-        from .people import owner
-
-        with self.door.database.write() as session:
-            return owner(session).id
-
     def initialize_handlers(self) -> None:
         if self.client_mode:
             self.log.info("jhe: a user's server on a Hub; the Exchange is hosted by the Hub's service")
             return
-        from .app_parts import handlers
-
-        self.handlers.extend(handlers("/jhe"))
+        entrance = Entrance(self, self._server.web_app)
+        below = url_path_join(self._server.base_url, ".*") if self.alone else f"{self.root}(?:/.*)?"
+        # Not `add_handlers`: Jupyter looks there at the methods of handlers that are not known yet.
+        self._server.web_app.default_router.rules.insert(-1, Rule(PathMatches(below), entrance))
         if self.alone:
-            self.handlers.extend(handlers("") if self.at_root else [("/", self._front_page())])
+            entrance.open()  # alone, a store that cannot be opened is a reason not to start
 
-    def _front_page(self) -> Any:
-        from .public import FrontPage
+    @property
+    def opened(self) -> Opened:
+        """The store and all that stands on it, opened when first asked for."""
+        with self._opening:
+            if self._opened is None:
+                from .opened import Opened
 
-        return FrontPage
+                self._opened = Opened(self)
+            return self._opened
+
+    @property
+    def door(self) -> Door:
+        return self.opened.door
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        return self.opened.pool
+
+    @property
+    def strangers(self) -> Strangers:
+        return self.opened.strangers
+
+    @property
+    def owner_id(self) -> int | None:
+        return self.opened.owner_id
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """After the socket is bound: only now is the port known."""
         if self.client_mode:
             return
-        from dataclasses import replace
+        if not serverapp.sock:
+            self._learn_address(str(serverapp.connection_url).rstrip("/") + "/jhe")
+        self._tick(self._flush_strangers, 15_000)
+        self._tick(self._renew_token, RENEW_EVERY)
+        loop = asyncio.get_running_loop()
+        loop.call_later(IDLE, lambda: loop.run_in_executor(None, self._open_quietly))
 
-        if not self.public_url and not serverapp.sock:
-            self.door.settings = replace(self.door.settings, site=serverapp.connection_url.rstrip("/") + "/jhe")
-        self._minutely = PeriodicCallback(self._flush_strangers, 15_000)
-        self._minutely.start()
-        if self.owner_id is not None and self.kernel_environment and not serverapp.sock:
-            await self._lend_token(serverapp)
+    def _learn_address(self, url: str) -> None:
+        if not self.public_url:
+            self.site = url
+            if self._opened is not None:
+                self.door.settings = replace(self.door.settings, site=url)
+        if not self.alone and self.kernel_environment:
+            self.kernel_token = KernelToken(url)
 
-    # -------------------------------------------------------------- kernels
-    async def _lend_token(self, serverapp: ServerApp) -> None:
-        """Kernels find JHE_URL and JHE_TOKEN in their environment; the token lives as long as this server."""
-        token, self._kernel_token = await self._run(self._issue_token)
-        lent = {"JHE_URL": serverapp.connection_url.rstrip("/") + "/jhe", "JHE_TOKEN": token}
-        self._token_file = Path(jupyter_runtime_dir()) / f"jhe-{os.getpid()}.token"
-        _write_private(self._token_file, token)  # the client reads it again when the token is no longer good
-        os.environ.update(lent, JHE_TOKEN_FILE=str(self._token_file))
-        self._renewal = PeriodicCallback(self._renew_token, RENEW_EVERY)
-        self._renewal.start()
+    def _open_quietly(self) -> None:
+        """Ahead of the first request; what goes wrong here goes wrong again there, and is said there."""
+        with contextlib.suppress(Exception):
+            _ = self.opened
 
-    def _issue_token(self) -> tuple[str, int]:
-        from .people import owner
-        from .tokens import issue
+    def _tick(self, action: Callable[[], Awaitable[None]], milliseconds: int) -> None:
+        callback = PeriodicCallback(action, milliseconds)
+        callback.start()
+        self._ticking.append(callback)
 
-        with self.door.database.write() as session:
-            return issue(session, owner(session), LEASE, via="jupyter")
+    async def _flush_strangers(self) -> None:
+        if self._opened is not None:
+            await self._run(self.strangers.flush)
 
     async def _renew_token(self) -> None:
-        from .tokens import extend
+        if self._opened is not None and self.kernel_token is not None:
+            await self._run(self.kernel_token.renew, self.opened.database)
 
-        await self._run(self._with_token, extend, LEASE)
-
-    def _with_token(self, action: Any, *arguments: Any) -> None:
-        with self.door.database.write() as session:
-            action(session, self._kernel_token, *arguments)
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
     # -------------------------------------------------------------- stop
     @contextmanager
@@ -258,42 +269,20 @@ class ExchangeApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Before the HTTP server stops: what is under way is finished, what comes hears 503, then the store closes."""
-        if self.client_mode or self.closing or not hasattr(self, "door"):
+        if self.client_mode or self.closing:
             return
         self.closing = True
-        for callback in ("_minutely", "_renewal"):
-            if hasattr(self, callback):
-                getattr(self, callback).stop()
-        until = time.monotonic() + 10
+        for callback in self._ticking:
+            callback.stop()
+        until = time.monotonic() + DRAIN
         while self._working and time.monotonic() < until:
             await asyncio.sleep(0.02)
-        await asyncio.get_running_loop().run_in_executor(None, self._close)
-
-    def _close(self) -> None:
-        from .tokens import revoke
-
-        self.strangers.flush(everything=True)
-        if self._kernel_token is not None:
-            self._with_token(revoke)
-        if self._token_file is not None:
-            self._token_file.unlink(missing_ok=True)
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        self.door.database.close()
-
-    async def _flush_strangers(self) -> None:
-        await self._run(self.strangers.flush)
-
-    async def _run(self, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+        if self.kernel_token is not None:
+            self.kernel_token.forget()
+        with self._opening:
+            opened = self._opened
+        if opened is not None:
+            await asyncio.get_running_loop().run_in_executor(None, opened.close)
 
     def current_activity(self) -> dict[str, int] | None:
         return {"requests": self._working} if self._working else None
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file that only its owner can read, at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
-    fresh.replace(path)

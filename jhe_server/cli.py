@@ -38,7 +38,7 @@ class Command(JupyterApp):
     @contextmanager
     def store(self) -> Iterator[Any]:
         """The store, brought up to date, closed afterwards."""
-        from .app_parts import open_store
+        from .opened import open_store
 
         database = open_store(self.database)
         try:

@@ -213,14 +213,16 @@ def gate(
 
 def _kept(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[bool]:
     """A withdrawn answer of a study that keeps data: measured entirely between a grant and its withdrawal."""
-    inside = exists().where(
+    inside = select(ConsentPeriodRow.study_id).where(
         ConsentPeriodRow.study_id == AnswerRow.study_id,
         ConsentPeriodRow.patient_id == AnswerRow.patient_id,
         ConsentPeriodRow.code_id == AnswerRow.code_id,
         ConsentPeriodRow.start <= start,
         ConsentPeriodRow.end > end,
     )
-    return and_(StudyRow.data_after_withdrawal == ledger.KEEP, inside)
+    # `start` and `end` are two selects further out, where correlation has to be said: left to itself, the observation
+    # would be joined here a second time, and any patient's reading in the period would open them all.
+    return and_(StudyRow.data_after_withdrawal == ledger.KEEP, inside.correlate_except(ConsentPeriodRow).exists())
 
 
 def uploadable(session: Session, actor: Actor, patients: Iterable[int]) -> set[tuple[int, int]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from . import demo, organizations, seed
-from .app_parts import open_store
 from .db import Database
+from .opened import open_store
 from .operator import recorded
 
 

@@ -39,11 +39,17 @@ def token_hash(token: str) -> str:
 
 def issue(session: Session, user: UserRow, lifetime: timedelta, via: str = "token") -> tuple[str, int]:
     """A new token (shown now and never again) and its id."""
-    token, time = PREFIX + secrets.token_urlsafe(32), now()
+    token = PREFIX + secrets.token_urlsafe(32)
+    return token, keep(session, token, user, lifetime, via)
+
+
+def keep(session: Session, token: str, user: UserRow, lifetime: timedelta, via: str) -> int:
+    """Make a token good: its hash is kept, the token is not."""
+    time = now()
     row = TokenRow(user_id=user.id, token_hash=token_hash(token), via=via, created=time, expires=time + lifetime)
     session.add(row)
     session.flush()
-    return token, row.id
+    return row.id
 
 
 def extend(session: Session, token_id: int, lifetime: timedelta) -> None:

@@ -25,10 +25,10 @@ from sqlalchemy.engine import make_url
 from jhe_server import changes, demonstration, seed, tokens
 from jhe_server.access import Actor
 from jhe_server.audit import Entry
-from jhe_server.app_parts import open_store
 from jhe_server.db import Database
 from jhe_server.door import Door
 from jhe_server.mail import MailSettings
+from jhe_server.opened import open_store
 from jhe_server.people import by_email
 from jhe_server.settings import Settings
 
@@ -192,7 +192,11 @@ class Exchange(Clinic):
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment(self.folder), stdin=subprocess.DEVNULL, stdout=out, stderr=out
             )
-        wait_for(self.healthy, 60, lambda: self.log.read_text()[-2000:])
+        try:
+            wait_for(self.healthy, 60, lambda: self.log.read_text()[-2000:])
+        except AssertionError:
+            self.close()
+            raise
 
     def healthy(self) -> bool:
         assert self.process is not None
@@ -269,7 +273,9 @@ def environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     env.update(HOME=str(home), JUPYTER_CONFIG_DIR=str(home / "config"), JUPYTER_DATA_DIR=str(home / "data"))
-    env.update(JUPYTER_RUNTIME_DIR=str(home / "runtime"), IPYTHONDIR=str(home / "ipython"), MPLCONFIGDIR=str(home / "mpl"))
+    env.update(
+        JUPYTER_RUNTIME_DIR=str(home / "runtime"), IPYTHONDIR=str(home / "ipython"), MPLCONFIGDIR=str(home / "mpl")
+    )
     root = str(Path(__file__).parent.parent)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
     return env

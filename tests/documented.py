@@ -77,7 +77,9 @@ def _default(value: Any) -> str:
 
 def commands() -> str:
     """Every command with what it takes and what it does."""
-    return table(["command", "what it does"], [row for name in SUBCOMMANDS for row in _command(name, SUBCOMMANDS[name])])
+    return table(
+        ["command", "what it does"], [row for name in SUBCOMMANDS for row in _command(name, SUBCOMMANDS[name])]
+    )
 
 
 def _command(name: str, found: tuple[type[JupyterApp], str]) -> Iterator[list[str]]:

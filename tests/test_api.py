@@ -64,7 +64,6 @@ def test_a_stranger_hears_401_before_their_body_is_read(stranger: httpx.Client, 
     "authorization",
     [
         "Bearer",
-        "Bearer ",
         "Bearer jhe_",
         "Bearer jhe_nothing",
         "Bearer x",

@@ -17,8 +17,8 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 import jhe_jupyter
 from jhe_server import api, fhir_api
 from jhe_server.access import RULES, Actor
-from jhe_server.app_parts import handlers
 from jhe_server.errors import Forbidden
+from jhe_server.opened import handlers
 from jhe_server.public import PublicHandler
 from jhe_server.web import ExchangeHandler
 
@@ -60,7 +60,7 @@ def test_jupyter_does_not_pay_for_the_exchange_before_it_starts() -> None:
 
 
 def test_a_server_whose_store_is_up_to_date_loads_neither_alembic_nor_frames(seeded_file: Path) -> None:
-    start = f"from jhe_server.app_parts import handlers, open_store; handlers('/jhe'); open_store('sqlite:///{seeded_file}').close()"
+    start = f"from jhe_server.opened import handlers, open_store; handlers('/jhe'); open_store('sqlite:///{seeded_file}').close()"
     loaded = loaded_by(start)
     assert "sqlalchemy" in loaded
     assert loaded & {"alembic", "pandas", "numpy", "pyarrow", "matplotlib"} == set()

@@ -42,7 +42,12 @@ def test_the_tour_enrols_reads_and_draws_in_three_cells_and_again_changes_nothin
     assert list(first)[:3] == ["enrol-uma", "observations", "profile"]
     assert "create" in first["enrol-uma"][TEXT]
     assert "blood_glucose_value" in first["observations"][HTML]
-    assert [id for id, data in first.items() if PNG in data] == ["profile", "time-in-range", "blood-pressure", "consents"]
+    assert [id for id, data in first.items() if PNG in data] == [
+        "profile",
+        "time-in-range",
+        "blood-pressure",
+        "consents",
+    ]
     again = run(demo, TOUR, MARY)
     assert "unchanged" in again["enrol-uma"][TEXT]
     assert again["observations"] == first["observations"], "a superuser sees no more than the lab's manager"
@@ -58,7 +63,9 @@ def test_a_cohort_is_onboarded_and_running_it_again_makes_nobody_twice(demo: Exc
     assert len(re.findall(r"create +done", first["apply"][TEXT])) == 3
     assert {"granted", "declined", "pending"} <= set(first["consent-overview"][TEXT].split())
     states = first["who-needs-a-call"][TEXT]
-    assert all(state in states for state in ("stopped uploading", "declined", "not connected", "invited", "not invited"))
+    assert all(
+        state in states for state in ("stopped uploading", "declined", "not connected", "invited", "not invited")
+    )
     again = run(demo, COHORT, MARY)
     assert again["lookup-or-create"] == first["lookup-or-create"]
     assert len(re.findall(r"unchanged +done", again["apply"][TEXT])) == 3

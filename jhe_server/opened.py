@@ -1,19 +1,56 @@
-"""What `ExchangeApp` puts together: the store, the settings verbs know, and the handlers of every route."""
+"""An opened Exchange: the store, the door to it, the threads that work on it, and the handlers of every route."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import api, fhir_api, migrations, public
 from .db import Database
+from .door import Door
 from .mail import MailSettings
+from .people import owner
 from .routes import Route, by_pattern
 from .settings import Settings
+from .strangers import Strangers
 from .web import ExchangeHandler, NothingHere
 
 if TYPE_CHECKING:
     from .app import ExchangeApp
+
+
+class Opened:
+    """Everything of an Exchange that needs its store."""
+
+    def __init__(self, app: ExchangeApp) -> None:
+        self.database = open_store(app.database)
+        self.door = Door(self.database, settings_of(app), app.log)
+        self.pool = ThreadPoolExecutor(app.threads, "jhe")
+        self.strangers = Strangers(self.door.record)
+        self.owner_id = None if app.alone else self._owner()
+        self.kernel_token = app.kernel_token
+        if self.kernel_token is not None and self.owner_id is not None:
+            self.kernel_token.register(self.database, self.owner_id)
+
+    def _owner(self) -> int:
+        with self.database.write() as session:
+            return owner(session).id
+
+    def handlers(self, app: ExchangeApp) -> list[Any]:
+        """Alone, the host's front page is ours as well; with `at_root`, the whole API is there too."""
+        found = handlers("/jhe")
+        if app.alone:
+            found += handlers("") if app.at_root else [("/", public.FrontPage)]
+        return found
+
+    def close(self) -> None:
+        """What was counted is written, what was lent is ended, what is under way is finished; then the store closes."""
+        self.strangers.flush(everything=True)
+        if self.kernel_token is not None and self.owner_id is not None:
+            self.kernel_token.end(self.database)
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.database.close()
 
 
 class FHIRNothingHere(fhir_api.FHIRHandler, NothingHere):
@@ -27,9 +64,9 @@ def open_store(url: str) -> Database:
     return database
 
 
-def settings_of(app: ExchangeApp, site: str) -> Settings:
+def settings_of(app: ExchangeApp) -> Settings:
     return Settings(
-        site=site,
+        site=app.site,
         invitation_link_prefix=app.invitation_link_prefix,
         invitation_days=app.invitation_days,
         default_client=app.default_client,
