@@ -10,7 +10,7 @@ import pandas as pd
 
 from .client import Client
 from .connection import Json
-from .dtypes import typed
+from .dtypes import from_arrow, typed
 from .errors import NotFound
 from .lists import patient_answers
 from .times import rfc3339
@@ -34,7 +34,7 @@ def revalidate(client: Client, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     for patient, rows in frame.groupby("patient_id", observed=True):
         codes = sorted(map(str, rows["code"].dropna().unique()))
         asked = {**scope, "patient_id": int(str(patient)), "code": ",".join(codes) or None, "ordering": "id"}
-        there = {row["id"] for row in client.list_observation_rows(asked)}
+        there = _readable(client, asked)
         lost = rows[~rows["observation_id"].isin(there)]
         if len(lost):
             gone += _explained(client, int(str(patient)), lost, scope.get("study_id"))
@@ -42,6 +42,14 @@ def revalidate(client: Client, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     kept = frame[~frame["observation_id"].isin(report["observation_id"])].reset_index(drop=True)
     kept.attrs = {**frame.attrs, "time": rfc3339(datetime.now(UTC)), "count": len(kept)}
     return kept, report
+
+
+def _readable(client: Client, asked: Mapping[str, Any]) -> set[int]:
+    """The ids of the observations that may be read now; through Arrow, where the server offers it, in one answer."""
+    stream = client.arrow_stream("observations", asked)
+    if stream is None:
+        return {row["id"] for row in client.list_observation_rows(asked)}
+    return set(from_arrow(stream, {"observation_id": "int64"})["observation_id"])
 
 
 def _explained(client: Client, patient: int, lost: pd.DataFrame, study: int | None) -> Iterator[Json]:

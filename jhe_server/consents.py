@@ -20,7 +20,7 @@ from sqlalchemy import (
     Select,
     String,
     and_,
-    exists,
+    bindparam,
     or_,
     select,
 )
@@ -335,29 +335,31 @@ def _scope_consent(code: Code, answer: Answer) -> ScopeConsent:
     )
 
 
+_COUNTED = (
+    select(StudyPatientRow.patient_id, StudyPatientRow.study_id, StudyRow.organization_id, AnswerRow.code_id)
+    .join(StudyRow, StudyRow.id == StudyPatientRow.study_id)
+    .join(StudyCodeRow, StudyCodeRow.study_id == StudyPatientRow.study_id)
+    .outerjoin(AnswerRow, _answers_of(StudyPatientRow, StudyCodeRow))
+)
+# A page names its few patients; a batch of a whole list is a range of them, which needs no thousand parameters.
+_COUNTED_FEW = _COUNTED.where(StudyPatientRow.patient_id.in_(bindparam("ids", expanding=True)))
+_COUNTED_MANY = _COUNTED.where(StudyPatientRow.patient_id.between(bindparam("first"), bindparam("last")))
+
+
 def counts(session: Session, actor: Actor, ids: list[int]) -> dict[int, tuple[int, int]]:
-    """(studies pending, studies answered) of each patient, of the studies the caller may see; one statement for all."""
-    pairs = (
-        select(StudyPatientRow.patient_id, StudyPatientRow.study_id, AnswerRow.code_id)
-        .join(StudyCodeRow, StudyCodeRow.study_id == StudyPatientRow.study_id)
-        .outerjoin(AnswerRow, _answers_of(StudyPatientRow, StudyCodeRow))
-        .where(_between(StudyPatientRow.patient_id, ids))
-    )
+    """(studies pending, studies answered) of each of the sorted patients, of the studies the caller may see."""
+    if len(ids) <= 1000:
+        rows = session.execute(_COUNTED_FEW, {"ids": ids})
+    else:
+        rows = session.execute(_COUNTED_MANY, {"first": ids[0], "last": ids[-1]})
     allowed = actor.organizations("studies.search")
-    if allowed is not None and actor.patient_id is None:
-        pairs = pairs.join(StudyRow, StudyRow.id == StudyPatientRow.study_id).where(
-            StudyRow.organization_id.in_(allowed)
-        )
+    everything = allowed is None or actor.patient_id is not None
     pending: dict[int, set[int]] = {}
     answered: dict[int, set[int]] = {}
-    for patient_id, study_id, answer in session.execute(pairs):
-        (pending if answer is None else answered).setdefault(patient_id, set()).add(study_id)
+    for patient_id, study_id, organization_id, answer in rows:
+        if everything or organization_id in (allowed or ()):
+            (pending if answer is None else answered).setdefault(patient_id, set()).add(study_id)
     return {id: (len(pending.get(id, ())), len(answered.get(id, ()))) for id in ids}
-
-
-def _between(column: Any, ids: list[int]) -> ColumnElement[bool]:
-    """Few ids by name; many (a sorted batch of a whole list) by their range, which needs no thousand parameters."""
-    return column.in_(ids) if len(ids) <= 1000 else column.between(ids[0], ids[-1])  # type: ignore[no-any-return]
 
 
 def of_study(session: Session, actor: Actor, study_id: int, query: ConsentListing) -> Page[Consent]:
@@ -543,7 +545,7 @@ def _period(session: Session, key: tuple[int, int, int], consented: bool, time: 
 def clear(session: Session, actor: Actor, patient_id: int, body: ToClear) -> None:
     """Take answers back: pending again, as if never answered; the ledger keeps that they were."""
     row = reach(session, actor, "consents.clear", patient_id)
-    cleared = 0
+    time, cleared = now(), 0
     for one in body.study_scope_consents:
         study = _asking(session, actor, "consents.clear", row.id, one.study_id)
         for code in _requested(session, study, [(code.coding_system, code.coding_code) for code in one.scope_consents]):
@@ -551,7 +553,7 @@ def clear(session: Session, actor: Actor, patient_id: int, body: ToClear) -> Non
             if given is not None:
                 session.delete(given)
                 session.flush()
-                ledger.append(session, actor, ledger.CLEARED, study.id, [row.id], code.id, one.reason)
+                ledger.append(session, actor, ledger.CLEARED, study.id, [row.id], code.id, one.reason, time)
                 cleared += 1
         changes.note(session, "consent", row.id, [study.organization_id], row.id)
     audit.note(session, count=cleared)

@@ -34,7 +34,7 @@ from .columns import Column, Table
 from .db import Base, BigId, UTCTime, count, microseconds, moment, now, ordered, within
 from .devices import CodeRow, DataSourceRow
 from .errors import Forbidden, NotFound
-from .patient_rows import PatientRow, shared
+from .patient_rows import PatientOrganizationRow, PatientRow, shared
 from .shapes import Id, Line, Listing, Moment, Page, Shape, Time
 
 
@@ -440,8 +440,9 @@ def forget(session: Session, patients: Iterable[int], only: int | None = None) -
     for chunk in studies.chunks(sorted(set(patients))):
         rows = delete(ObservationRow).where(ObservationRow.patient_id.in_(chunk))
         session.execute(rows if only is None else rows.where(ObservationRow.id == only))
-        for patient_id in chunk:
-            changes.note(session, "observations", patient_id, (None,), patient_id)
+        homes = select(PatientOrganizationRow.patient_id, PatientOrganizationRow.organization_id)
+        for patient_id, home in session.execute(homes.where(PatientOrganizationRow.patient_id.in_(chunk))):
+            changes.note(session, "observations", patient_id, [home], patient_id)
 
 
 # ------------------------------------------------------------------ writing many

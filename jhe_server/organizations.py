@@ -176,7 +176,7 @@ def names(session: Session, ids: set[int]) -> dict[int, OrganizationName]:
     return {row.id: OrganizationName(id=row.id, name=row.name, type=row.type) for row in rows}
 
 
-def shaped(row: OrganizationRow, actor: Actor, children: list[Organization] | None = None) -> Organization:
+def shaped(row: Any, actor: Actor, children: list[Organization] | None = None) -> Organization:
     return Organization(
         id=row.id,
         name=row.name,
@@ -360,14 +360,13 @@ def remove_user(session: Session, actor: Actor, organization_id: int, body: User
 
 def keep_a_manager(session: Session, organization_id: int, leaving: int) -> None:
     """Refuse to take the last manager away: nobody but a superuser could give the organization another."""
-    managers = set(
-        session.scalars(
-            select(MembershipRow.user_id).where(
-                MembershipRow.organization_id == organization_id, MembershipRow.role == "manager"
-            )
-        )
+    managers = (
+        select(MembershipRow.user_id)
+        .join(UserRow, UserRow.id == MembershipRow.user_id)
+        .where(MembershipRow.organization_id == organization_id, MembershipRow.role == "manager")
+        .where(~UserRow.disabled | (UserRow.id == leaving))  # a disabled account manages nothing
     )
-    if managers == {leaving}:
+    if set(session.scalars(managers)) == {leaving}:
         raise Conflict(LAST_MANAGER)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Select, case, delete, func, select
+from sqlalchemy import Select, bindparam, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from . import audit, consents, invitations, settings, studies, tokens
@@ -110,50 +110,75 @@ class Patient(PatientName):
 
 
 # ------------------------------------------------------------------ shapes from rows
+# Built once: a page asks these of every window, and building a statement costs more than SQLite's answer to it.
+_RECORDS = (
+    select(
+        PatientRow.id,
+        PatientRow.user_id,
+        PatientRow.name_family,
+        PatientRow.name_given,
+        PatientRow.birth_date,
+        PatientRow.telecom_phone,
+        PatientRow.last_updated,
+        UserRow.email,
+    )
+    .join(UserRow, UserRow.id == PatientRow.user_id)
+    .where(PatientRow.id.in_(bindparam("ids", expanding=True)))
+)
+_IDENTIFIERS = (
+    select(IdentifierRow.patient_id, IdentifierRow.id, IdentifierRow.system, IdentifierRow.value)
+    .where(IdentifierRow.patient_id.in_(bindparam("ids", expanding=True)))
+    .order_by(IdentifierRow.id)
+)
+_HOMES = (
+    select(
+        PatientOrganizationRow.patient_id,
+        OrganizationRow.id,
+        OrganizationRow.name,
+        OrganizationRow.type,
+        OrganizationRow.part_of,
+    )
+    .join(OrganizationRow, OrganizationRow.id == PatientOrganizationRow.organization_id)
+    .where(PatientOrganizationRow.patient_id.in_(bindparam("ids", expanding=True)))
+    .order_by(OrganizationRow.id)
+)
+
+
 def shapes(session: Session, actor: Actor, ids: list[int], organization_id: int | None = None) -> list[Patient]:
     """Patients in the order of their ids' list: one statement per table, however many patients."""
-    rows = session.execute(
-        select(PatientRow, UserRow.email).join(UserRow, UserRow.id == PatientRow.user_id).where(PatientRow.id.in_(ids))
-    )
-    records = {row.id: (row, email) for row, email in rows}
+    records = {row.id: row for row in session.execute(_RECORDS, {"ids": ids})}
     identifiers, homes = _identifiers(session, ids), _homes(session, actor, ids)
     counted = consents.counts(session, actor, sorted(ids))
     audit.note(session, patients=ids, organizations={home.id for found in homes.values() for home in found})
     return [
-        _shape(*records[id], identifiers.get(id, []), homes.get(id, []), organization_id, counted[id])
+        _shape(records[id], identifiers.get(id, []), homes.get(id, []), organization_id, counted[id])
         for id in ids
         if id in records
     ]
 
 
 def _identifiers(session: Session, ids: list[int]) -> dict[int, list[PatientIdentifier]]:
-    rows = session.scalars(select(IdentifierRow).where(IdentifierRow.patient_id.in_(ids)).order_by(IdentifierRow.id))
     found: dict[int, list[PatientIdentifier]] = {}
-    for row in rows:
-        found.setdefault(row.patient_id, []).append(PatientIdentifier(id=row.id, system=row.system, value=row.value))
+    for patient_id, id, system, value in session.execute(_IDENTIFIERS, {"ids": ids}):
+        found.setdefault(patient_id, []).append(PatientIdentifier(id=id, system=system, value=value))
     return found
 
 
 def _homes(session: Session, actor: Actor, ids: list[int]) -> dict[int, list[Organization]]:
     """The organizations of each patient that the caller may know of; a patient knows all of their own."""
-    rows = (
-        select(PatientOrganizationRow.patient_id, OrganizationRow)
-        .join(OrganizationRow, OrganizationRow.id == PatientOrganizationRow.organization_id)
-        .where(PatientOrganizationRow.patient_id.in_(ids))
-        .order_by(OrganizationRow.id)
-    )
     allowed = actor.organizations("patients.get")
-    if allowed is not None and actor.patient_id is None:
-        rows = rows.where(OrganizationRow.id.in_(allowed))
+    everything = allowed is None or actor.patient_id is not None
+    known: dict[int, Organization] = {}
     found: dict[int, list[Organization]] = {}
-    for patient_id, row in session.execute(rows):
-        found.setdefault(patient_id, []).append(shaped(row, actor))
+    for row in session.execute(_HOMES, {"ids": ids}):
+        if everything or row.id in (allowed or ()):
+            known.setdefault(row.id, shaped(row, actor))
+            found.setdefault(row.patient_id, []).append(known[row.id])
     return found
 
 
 def _shape(
-    row: PatientRow,
-    email: str,
+    row: Any,
     identifiers: list[PatientIdentifier],
     homes: list[Organization],
     asked: int | None,
@@ -168,7 +193,7 @@ def _shape(
         name_given=row.name_given,
         birth_date=row.birth_date,
         telecom_phone=row.telecom_phone,
-        telecom_email=email,
+        telecom_email=row.email,
         organization_id=asked if asked is not None else (homes[0].id if homes else None),
         organizations=homes,
         studies_pending=counted[0],
@@ -313,7 +338,7 @@ def update(session: Session, actor: Actor, patient_id: int, query: InOrganizatio
     Another e-mail ends the patient's tokens and open invitations: whoever held the old address is let in no more.
     """
     row = reach(session, actor, "patients.update", patient_id, query.organization_id)
-    if {"telecom_email", "identifier", "identifiers"} & body.model_fields_set:
+    if _identifies(session, row, body):
         require_all(session, actor, "patients.update", row.id)
     if change_email(session, session.get_one(UserRow, row.user_id), body.telecom_email):
         tokens.revoke_all(session, row.user_id)
@@ -330,6 +355,14 @@ def update(session: Session, actor: Actor, patient_id: int, query: InOrganizatio
     touched(session, row.id)
     audit.note(session, count=1)
     return shapes(session, actor, [row.id], query.organization_id)[0]
+
+
+def _identifies(session: Session, row: PatientRow, body: PatientChange) -> bool:
+    """Whether a change concerns what identifies the person everywhere; sending the same e-mail back does not."""
+    if {"identifier", "identifiers"} & body.model_fields_set:
+        return True
+    kept = session.get_one(UserRow, row.user_id).email_key
+    return body.telecom_email is not None and email_key(body.telecom_email) != kept
 
 
 def _replace_identifiers(

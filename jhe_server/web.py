@@ -178,7 +178,7 @@ class ExchangeHandler(JupyterHandler):
         user = await ensure_async(provider.get_user(self))
         if user is None:
             return None
-        self.current_user = user
+        self.current_user = self._jupyter_current_user = user  # else Jupyter's XSRF check takes itself for too early
         return self.exchange.owner_id, bool(getattr(self, "_token_authenticated", False))
 
     def _check_cookie_request(self) -> None:

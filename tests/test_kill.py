@@ -1,4 +1,4 @@
-"""The server is killed in the middle of work, or told to stop: what was acknowledged is there, all else whole or not."""
+"""The server is killed in the middle of work or told to stop: what was acknowledged is there, the rest whole or not."""
 
 from __future__ import annotations
 
