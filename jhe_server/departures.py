@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from . import audit, changes, consents, invitations, oauth_clients, observations, organizations, studies, tokens
 from .access import Actor
-from .db import Base, count
+from .db import Base, count, now
 from .devices import DataSourceRow, SupportedCodeRow
 from .errors import Conflict, Forbidden, Invalid, NotFound
 from .invitations import InvitationRow
@@ -54,12 +54,15 @@ class RemovalPreview(Shape):
 
 # ------------------------------------------------------------------ a patient leaves an organization
 def preview_patient(session: Session, actor: Actor, patient_id: int, query: InOrganization) -> RemovalPreview:
-    """What `remove_patient` would take; observations are counted where the caller may see them."""
+    """What `remove_patient` would take; observations are counted where the caller may see them.
+
+    Observations and invitations are the patient's, not the organization's: they go with the whole record only.
+    """
     row, organization_id = _leaving(session, actor, "departures.preview_patient", patient_id, query.organization_id)
     left = [_left(session, study, row.id) for study in _studies(session, row.id, organization_id)]
     seen = observations.readable(actor, "observations.search").where(observations.ObservationRow.patient_id == row.id)
     open_ones = select(func.count()).where(
-        InvitationRow.patient_id == row.id, InvitationRow.status == invitations.ISSUED
+        InvitationRow.patient_id == row.id, InvitationRow.status == invitations.ISSUED, InvitationRow.expires > now()
     )
     whole = _homes(session, row.id) == [organization_id]
     return RemovalPreview(
@@ -67,7 +70,7 @@ def preview_patient(session: Session, actor: Actor, patient_id: int, query: InOr
         organization_id=organization_id,
         studies=left,
         answers=sum(study.answers for study in left),
-        open_invitations=session.scalar(open_ones) or 0,
+        open_invitations=(session.scalar(open_ones) or 0) if whole else 0,
         whole_record=whole,
         observations=count(session, seen) if whole else 0,
     )

@@ -234,19 +234,30 @@ def page_of_ids(
     """(how many in all, the ids of one window), in the order asked for."""
     total = count(session, rows, question)
     offset, limit = within(total, query)
+    if query.ordering is None:
+        return total, _by_id(session, rows, total, offset, limit)
+    rows = select(PatientRow.id).join(UserRow, UserRow.id == PatientRow.user_id).where(PatientRow.id.in_(rows))
+    return total, list(session.scalars(ordered(rows, query, ORDER, PatientRow.id).offset(offset).limit(limit)))
+
+
+ORDER: dict[str, Any] = {
+    "id": PatientRow.id,
+    "nameFamily": func.lower(PatientRow.name_family),
+    "nameGiven": func.lower(PatientRow.name_given),
+    "birthDate": PatientRow.birth_date,
+    "telecomEmail": UserRow.email_key,
+    "telecomPhone": PatientRow.telecom_phone,
+}
+
+
+def _by_id(session: Session, rows: Select[Any], total: int, offset: int, limit: int) -> list[int]:
+    """One window in order of id, reached from whichever end of the list is nearer: an offset is walked, not jumped."""
     id = rows.selected_columns[0]
-    if query.ordering:
-        rows = select(PatientRow.id).join(UserRow, UserRow.id == PatientRow.user_id).where(PatientRow.id.in_(rows))
-        id = PatientRow.id.expression
-    columns = {
-        "id": id,
-        "nameFamily": func.lower(PatientRow.name_family),
-        "nameGiven": func.lower(PatientRow.name_given),
-        "birthDate": PatientRow.birth_date,
-        "telecomEmail": UserRow.email_key,
-        "telecomPhone": PatientRow.telecom_phone,
-    }
-    return total, list(session.scalars(ordered(rows, query, columns, id).offset(offset).limit(limit)))
+    size = max(0, min(limit, total - offset))
+    if offset <= total // 2:
+        return list(session.scalars(rows.order_by(id).offset(offset).limit(size)))
+    from_the_end = rows.order_by(id.desc()).offset(total - offset - size).limit(size)
+    return list(session.scalars(from_the_end))[::-1]
 
 
 # ------------------------------------------------------------------ verbs

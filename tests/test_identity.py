@@ -204,16 +204,15 @@ def test_a_kernel_finds_the_exchange_and_a_token_of_the_owners(laptop: Jupyter) 
     assert profile["isSuperuser"] is True
     file = Path(found["JHE_TOKEN_FILE"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text())["JHE_TOKEN"] == found["JHE_TOKEN"]
+    assert file.read_text().strip() == found["JHE_TOKEN"]
 
 
 def test_the_lent_token_ends_with_the_server(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     address = _fresh(request, "sqlite", tmp_path)
     server = Jupyter(address, tmp_path)
-    wait_for(lambda: bool(list(server.runtime.glob("jhe-*.json"))), 20)
-    [file] = server.runtime.glob("jhe-*.json")
-    lent = json.loads(file.read_text())["JHE_TOKEN"]
-    headers = {"Authorization": f"Bearer {lent}"}
+    wait_for(lambda: bool(list(server.runtime.glob("jhe-*.token"))), 20)
+    [file] = server.runtime.glob("jhe-*.token")
+    headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
     assert server.client(**headers).get("jhe/api/v1/users/profile").status_code == 200
     server.close()
     assert not file.exists()
@@ -282,7 +281,7 @@ def test_a_users_server_on_a_hub_hosts_no_exchange(request: pytest.FixtureReques
         for path in (PATIENTS, "jhe/health", "jhe/FHIR/R5/metadata", "jhe"):
             assert client.get(path).status_code == 404
         assert not (tmp_path / "never.sqlite").exists()
-        assert not list(server.runtime.glob("jhe-*.json"))
+        assert not list(server.runtime.glob("jhe-*.token"))
     finally:
         server.close()
 

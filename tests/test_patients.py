@@ -1,4 +1,4 @@
-"""Patients: created once per person, found by e-mail anywhere, added where they are known, changed by whom it concerns."""
+"""Patients: created once per person, found by e-mail anywhere, added where known, changed by whom it concerns."""
 
 from __future__ import annotations
 
@@ -186,9 +186,9 @@ def test_a_lookup_counts_for_fifteen_minutes(clinic: Clinic, minutes: int, known
 def looked_up_before(clinic: Clinic, email: str, patient: int, minutes: int) -> None:
     with clinic.database.write() as session:
         seq, before = audit.head(session)
-        values = {"seq": seq + 1, "time": now() - timedelta(minutes=minutes), "actor_id": user_id(clinic, email),
-                  "via": "token", "verb": "patients.lookup", "patient_id": None, "study_id": None,
-                  "organization_id": None, "outcome": "ok", "count": 1, "request_id": "earlier", "address": None}  # fmt: skip
+        nothing = dict.fromkeys(("patient_id", "study_id", "organization_id", "address"))
+        values = {"time": now() - timedelta(minutes=minutes), "verb": "patients.lookup", "outcome": "ok", "count": 1}
+        values |= {"seq": seq + 1, "actor_id": user_id(clinic, email), "via": "token", "request_id": "", **nothing}
         whom = ("patient", patient, patient)
         session.execute(insert(AuditRow).values(**values, hash=audit.link(before, values, [whom])))
         named = dict(zip(("kind", "first_id", "last_id"), whom, strict=True))
