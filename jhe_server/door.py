@@ -30,6 +30,8 @@ JSON = "application/json"
 # What an outcome is called in the audit, by status.
 OUTCOMES = {
     400: "invalid",
+    405: "invalid",
+    406: "invalid",
     409: "invalid",
     410: "invalid",
     413: "invalid",
@@ -106,6 +108,11 @@ class Door:
             refusal = ExchangeError()
         self._refused(entry, refusal)
         raise refusal
+
+    def turn_away(self, credential: Credential, verb: str, request_id: str, refusal: ExchangeError) -> None:
+        """Record what was refused before it came here: a method, a length, a media type; whoever sent it is known."""
+        actor = self.actor(credential)
+        self._refused(Entry(verb=verb, actor_id=actor.user_id, via=actor.via, request_id=request_id), refusal)
 
     def _refused(self, entry: Entry, refusal: ExchangeError) -> None:
         """A refusal's row is a transaction of its own, so that it survives the rollback of what was refused.

@@ -336,9 +336,10 @@ def _settle(row: Row, known: Known, person: Person) -> None:
         row.action = "create" if person.id is None else "link"
         person.member = True
         known.joining.append(person)
-        if "identifier" in row.values:
-            person.values = {**person.values, "identifier": row.values["identifier"]}
-            known.identifiers[row.values["identifier"]] = person
+        named = row.values.get("identifier")
+        if named is not None and named not in known.identifiers:  # one who comes back has kept theirs
+            person.values = {**person.values, "identifier": named}
+            known.identifiers[named] = person
     else:
         row.action = "enrol" if enrols else "unchanged"
     if enrols and row.study_id is not None:

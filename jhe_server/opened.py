@@ -14,7 +14,7 @@ from .people import owner
 from .routes import Route, by_pattern
 from .settings import Settings
 from .strangers import Strangers
-from .web import ExchangeHandler, NothingHere
+from .web import ExchangeHandler
 
 if TYPE_CHECKING:
     from .app import ExchangeApp
@@ -51,10 +51,6 @@ class Opened:
             self.kernel_token.end(self.database)
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.database.close()
-
-
-class FHIRNothingHere(fhir_api.FHIRHandler, NothingHere):
-    """The same, as an OperationOutcome."""
 
 
 def open_store(url: str) -> Database:
@@ -99,9 +95,9 @@ def handlers(root: str) -> list[Any]:
     for base in fhir_api.ROOTS:
         found.append((f"{root}/{base}/metadata/?", public.MetadataHandler))
         found += _below(f"{root}/{base}/", fhir_api.ROUTES, fhir_api.FHIRHandler)
-        found.append((f"{root}/{base}(?:/.*)?", FHIRNothingHere, {"routes": {}}))
+        found.append((f"{root}/{base}(?:/.*)?", fhir_api.FHIRHandler, {"routes": {}}))
     if root:
-        found.append((f"{root}/.*", NothingHere, {"routes": {}}))
+        found.append((f"{root}/.*", ExchangeHandler, {"routes": {}}))
     return found
 
 

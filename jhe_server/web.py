@@ -49,7 +49,7 @@ STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
 
 @web.stream_request_body
 class ExchangeHandler(JupyterHandler):
-    """Serves the routes of one path.
+    """Serves the routes of one path; without any, it answers that there is nothing here.
 
     Every method is marked `allow_unauthenticated`: it tells Jupyter that we look after our callers ourselves, whatever
     it does by default.
@@ -100,11 +100,22 @@ class ExchangeHandler(JupyterHandler):
         try:
             await self._admit()
         except ExchangeError as refusal:
+            await self._turn_away(refusal)
             length = self.request.headers.get("Content-Length", "0")
             if not length.isdecimal() or int(length) > DISCARDED:
                 self.set_header("Connection", "close")
                 raise
             self._refusal = refusal
+
+    async def _turn_away(self, refusal: ExchangeError) -> None:
+        """A refusal before the door leaves its trace like any other: a row for somebody known, a count otherwise."""
+        if isinstance(refusal, Unavailable | Unauthenticated):
+            return  # the latter is counted where every answer leaves
+        if self.credential is None:
+            self.exchange.strangers.refused(self.request.remote_ip or "")
+            return
+        name = self.route.name if self.route else "none"
+        await self.run(self.exchange.door.turn_away, self.credential, name, self.request_id, refusal)
 
     async def _admit(self) -> None:
         if self.exchange.closing:
@@ -119,9 +130,11 @@ class ExchangeHandler(JupyterHandler):
         if self.route is None or self._brings_a_body() or not self._acceptable():
             # Whoever is refused for anything else has to be somebody first; other calls ask in their own transaction.
             await self.run(self.exchange.door.actor, self.credential)
+        if not self.routes:
+            raise NotFound()
         if self.route is None:
             allowed = ", ".join(sorted(self.routes))
-            raise NotAllowed(f"This path answers {allowed}." if self.routes else None, headers={"Allow": allowed})
+            raise NotAllowed(f"This path answers {allowed}.", headers={"Allow": allowed})
         self._bounded(self.route.limit)
         self.produced = self._negotiated()
 
@@ -222,7 +235,11 @@ class ExchangeHandler(JupyterHandler):
     async def perform(self, **path: str) -> None:
         if self._refusal is not None:
             raise self._refusal
-        request = self._request(path)
+        try:
+            request = self._request(path)
+        except ExchangeError as refusal:
+            await self._turn_away(refusal)
+            raise
         with self.exchange.in_flight():
             reply: Reply = await self.run(self.exchange.door.perform, request)
             if request.route.waits:
@@ -375,14 +392,6 @@ class ExchangeHandler(JupyterHandler):
         log = self.log.warning if self.get_status() >= 500 else self.log.debug
         took = 1000 * self.request.request_time()
         log("jhe: %d %s %s %.1f ms (request %s)", self.get_status(), self.request.method, path, took, self.request_id)
-
-
-class NothingHere(ExchangeHandler):
-    """Whatever else lies below our root: an answer of ours, not Jupyter's page."""
-
-    @property
-    def route(self) -> Route | None:
-        raise NotFound()
 
 
 def _refusal(status: int) -> ExchangeError:

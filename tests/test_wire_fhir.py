@@ -1,4 +1,4 @@
-"""The FHIR slice on the wire: uploads, Bundles, searches as the guide sends them, and an OperationOutcome for every refusal."""
+"""The FHIR slice on the wire: uploads, Bundles, searches as the guide sends them; refusals are OperationOutcomes."""
 
 from __future__ import annotations
 
