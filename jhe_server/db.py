@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Engine, Integer, Select, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
@@ -156,6 +156,16 @@ def _said_plainly() -> Iterator[None]:
         if "locked" in str(error.orig) or "busy" in str(error.orig):
             raise Unavailable(headers={"Retry-After": "1"}) from error
         raise
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """What an operator is told of a store that cannot be opened: the driver's own sentence, which holds no password."""
+    try:
+        yield
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise Unavailable(f"The database cannot be opened: {said}") from error
 
 
 def _with_driver(url: URL) -> URL:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import api, fhir_api, migrations, public
-from .db import Database
+from .db import Database, opening
 from .door import Door
 from .mail import MailSettings
 from .people import owner
@@ -55,8 +55,9 @@ class Opened:
 
 def open_store(url: str) -> Database:
     """The store, made or brought up to date."""
-    database = Database(url)
-    migrations.upgrade(database)
+    with opening():
+        database = Database(url)
+        migrations.upgrade(database)
     return database
 
 

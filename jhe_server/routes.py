@@ -41,7 +41,7 @@ class Route:
         >>> Route("GET", "studies", studies.search).name
         'studies.search'
         """
-        return f"{self.verb.__module__.rpartition('.')[2]}.{self.verb.__name__}"
+        return f"{self.verb.__module__.split('.')[1]}.{self.verb.__name__}"
 
     @property
     def changes(self) -> bool:

@@ -1,4 +1,4 @@
-"""The audit: one row a call, refusals too, chained so that any tampering shows where it was, with ids and nothing else."""
+"""The audit: one row a call, refusals too, chained so that tampering shows where it was, with ids and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Departures: what leaves with a patient, a study, an organization or an account, what stays, what the preview tells."""
+"""Departures: what leaves with a patient, a study, an organization, an account; what stays; what the preview tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invitations: the guide's link and any client's, shown once, retired by the next, expired by time, mailed after the commit."""
+"""Invitations: the guide's link and any client's, shown once, retired by the next, expired by time, mailed if asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import ADMIN, MARK, MARY, MEGAN, PAMELA, PETER, TOM, VICTOR, Clini
 from indoors import answered, ask, rows
 from sqlalchemy import update
 
-from jhe_server import invitations
+from jhe_server import departures, invitations
 from jhe_server.db import now
 from jhe_server.errors import Conflict, Forbidden, Invalid, NotFound
 from jhe_server.invitations import InvitationRow, InvitationSearch, NewInvitation, SendEmail
@@ -81,8 +81,6 @@ def test_an_invitation_expires_by_itself(clinic: Clinic) -> None:
 
 
 def test_an_expired_invitation_is_none_that_a_removal_would_take(clinic: Clinic) -> None:
-    from jhe_server import departures
-
     clinic.call(invitations.link, MEGAN, 40001, PLAIN)
     outlived(clinic)
     query = InOrganization(organization_id=20003)
@@ -97,12 +95,19 @@ def test_an_open_invitation_is_cancelled_once(clinic: Clinic) -> None:
         clinic.call(invitations.cancel, MARY, made.id)
 
 
-def test_viewers_and_strangers_neither_issue_nor_list_nor_cancel(clinic: Clinic) -> None:
+def test_a_filter_by_a_patient_one_may_not_ask_about_finds_nothing(clinic: Clinic) -> None:
+    clinic.call(invitations.issue, MEGAN, NewInvitation(patient_id=40001))
+    for email, patient in ((TOM, 40001), (MARK, 40001), (MEGAN, 49999)):
+        assert clinic.call(invitations.search, email, InvitationSearch(patient_id=patient)).count == 0
+    with pytest.raises(Forbidden):
+        clinic.call(invitations.search, VICTOR, InvitationSearch(patient_id=40001))
+
+
+def test_viewers_and_strangers_neither_issue_nor_cancel(clinic: Clinic) -> None:
     made = clinic.call(invitations.issue, MEGAN, NewInvitation(patient_id=40001))
     calls: list[tuple[Any, tuple[Any, ...]]] = [
         (invitations.link, (40001, PLAIN)),
         (invitations.issue, (NewInvitation(patient_id=40001),)),
-        (invitations.search, (InvitationSearch(patient_id=40001),)),
         (invitations.cancel, (made.id,)),
     ]
     for verb, arguments in calls:

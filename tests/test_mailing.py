@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -27,6 +30,8 @@ class Postbox:
         self.messages: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.refuses: set[str] = set()
+        self.asked, self.takes = Event(), Event()
+        self.takes.set()
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -38,6 +43,8 @@ class Postbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
+        self.asked.set()
+        await asyncio.to_thread(self.takes.wait, 20)
         message = email.message_from_bytes(envelope.content, policy=default)
         assert isinstance(message, EmailMessage)
         self.messages.append(message)
@@ -139,12 +146,20 @@ def test_a_refused_recipient_loses_neither_the_invitation_nor_the_reason(megan: 
     assert invited(megan)["emailSent"] is True
 
 
-def test_while_mail_is_refused_others_are_served(megan: httpx.Client, mailing: Exchange) -> None:
-    """No transaction waits for the mail server: the invitation and its outcome are two entries of the change feed."""
-    before = megan.get("api/v1/changes").json()["next"]
-    invited(megan)
-    heard = megan.get("api/v1/changes", params={"since": before}).json()["changes"]
-    assert {"invitation"} == {one["concept"] for one in heard}
+def test_no_transaction_waits_for_the_mail_server(megan: httpx.Client, mailing: Exchange, postbox: Postbox) -> None:
+    """The invitation is committed, then sent, then its outcome recorded: meanwhile others write."""
+    postbox.takes.clear()
+    postbox.asked.clear()
+    with ThreadPoolExecutor(1) as pool:
+        inviting = pool.submit(invited, mailing.as_(MEGAN))
+        try:
+            wait_for(postbox.asked.is_set, 20)
+            assert (newest(megan)["email"], newest(megan)["status"]) == (None, "issued")
+            assert megan.patch("api/v1/patients/40002", json={"telecomPhone": "+1 555 0100"}).status_code == 200
+        finally:
+            postbox.takes.set()
+        assert inviting.result(20)["email"] == "sent"
+    assert newest(megan)["email"] == "sent"
 
 
 def test_the_secret_is_in_no_list_and_no_log(megan: httpx.Client, mailing: Exchange) -> None:
@@ -159,7 +174,7 @@ def test_the_secret_is_in_no_list_and_no_log(megan: httpx.Client, mailing: Excha
 
 
 def test_a_server_that_is_gone_loses_neither_the_invitation_nor_the_reason(
-    megan: httpx.Client, smtp: Controller, mailing: Exchange
+    megan: httpx.Client, postbox: Postbox, smtp: Controller, mailing: Exchange
 ) -> None:
     smtp.stop()
     said = invited(megan, 40002)
@@ -167,8 +182,10 @@ def test_a_server_that_is_gone_loses_neither_the_invitation_nor_the_reason(
     assert said["email"].startswith("failed: ")
     assert newest(megan, 40002)["status"] == "issued"
     assert "Traceback" not in mailing.log.read_text()
-    smtp.start()
+    again = Controller(postbox, hostname="127.0.0.1", port=smtp.port)
+    again.start()
     assert invited(megan, 40002)["email"] == "sent"
+    again.stop()
 
 
 def test_without_a_server_messages_are_private_files_in_the_outbox(shared_exchange: Exchange) -> None:
