@@ -82,8 +82,8 @@ def _states(session: Session, actor: Actor, found: Any) -> list[FollowUp]:
     patients = sorted({row.patient_id for row in found})
     asked = sorted({row.study_id for row in found})
     invited, answers = _invited(session, patients), _answers(session, asked, patients)
-    data = {study_id: _data(session, actor, study_id, patients) for study_id in asked}
-    return [_state(row, invited, answers, data[row.study_id]) for row in found]
+    data = _data(session, actor, asked, patients)
+    return [_state(row, invited, answers, data) for row in found]
 
 
 def _invited(session: Session, patients: list[int]) -> dict[int, Any]:
@@ -117,21 +117,28 @@ def _answers(session: Session, asked: list[int], patients: list[int]) -> dict[tu
     return {(row.study_id, row.patient_id): row for row in session.execute(rows)}
 
 
-def _data(session: Session, actor: Actor, study_id: int, patients: list[int]) -> dict[int, Any]:
-    """Last measured and last uploaded, through the gate of that study."""
-    seen = readable(actor, "observations.search", study_id=study_id).where(ObservationRow.patient_id.in_(patients))
-    rows = seen.with_only_columns(
+def _data(session: Session, actor: Actor, asked: list[int], patients: list[int]) -> dict[tuple[int, int], Any]:
+    """Last measured and last uploaded in each study, through the gate of that study."""
+    study_id = StudyPatientRow.study_id.expression
+    seen = readable(actor, "observations.search", study_id=study_id)
+    enrolled = seen.join(StudyPatientRow, StudyPatientRow.patient_id == ObservationRow.patient_id)
+    rows = enrolled.with_only_columns(
+        study_id,
         ObservationRow.patient_id,
         func.max(ObservationRow.effective_start).label("measured"),
         func.max(ObservationRow.created).label("uploaded"),
         func.min(ObservationRow.created).label("first"),
-    ).group_by(ObservationRow.patient_id)
-    return {row.patient_id: row for row in session.execute(rows)}
+    )
+    rows = rows.where(StudyPatientRow.study_id.in_(asked), ObservationRow.patient_id.in_(patients))
+    found = session.execute(rows.group_by(study_id, ObservationRow.patient_id))
+    return {(row.study_id, row.patient_id): row for row in found}
 
 
-def _state(row: Any, invited: dict[int, Any], answers: dict[tuple[int, int], Any], data: dict[int, Any]) -> FollowUp:
-    invitation, answer = invited.get(row.patient_id), answers.get((row.study_id, row.patient_id))
-    seen = data.get(row.patient_id)
+def _state(
+    row: Any, invited: dict[int, Any], answers: dict[tuple[int, int], Any], data: dict[tuple[int, int], Any]
+) -> FollowUp:
+    here = (row.study_id, row.patient_id)
+    invitation, answer, seen = invited.get(row.patient_id), answers.get(here), data.get(here)
     connected = (
         invitation.redeemed if invitation is not None and invitation.redeemed else (seen.first if seen else None)
     )

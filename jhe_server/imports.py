@@ -243,6 +243,7 @@ def _known(session: Session, organization_id: int, rows: list[Row]) -> Known:
             else:
                 found[key] = _person(patient)
     by_id = {person.id: person for person in found.values() if person.id is not None}
+    audit.note(session, patients=by_id)  # a dry run looks people up as well
     _join_known(session, organization_id, by_id)
     own = session.scalars(select(StudyRow.id).where(StudyRow.organization_id == organization_id))
     return Known(practitioners, found, _identifiers(session, organization_id, rows, by_id), set(own))
@@ -318,14 +319,22 @@ def _new(row: Row, known: Known, key: str) -> Person:
 def _same(row: Row, person: Person, owner: Person | None) -> None:
     """Somebody the Exchange knows: the row must be about them.
 
-    The store's own values are never said, since the row's author may not be allowed to know them.
+    The store's own values are never said. Of a patient of other organizations not even which value differs, or a
+    birth date could be guessed a row at a time.
     """
-    for name in ("last_name", "first_name", "dob", "phone"):
-        said, stored = row.values.get(name), person.values.get(name)
-        if said is not None and said != stored and not (name == "phone" and stored is None):
-            row.wrong(name, "differs from the record of the patient with this e-mail")
+    differing = [name for name in ("last_name", "first_name", "dob", "phone") if _differs(row, person, name)]
+    foreign = person.id is not None and not person.member
+    if foreign and set(differing) - {"phone"}:
+        row.wrong("email", EXISTS)
+    for name in () if foreign else differing:
+        row.wrong(name, "differs from the record of the patient with this e-mail")
     if person.member and "identifier" in row.values and owner is None:
         row.wrong("identifier", "is not on the patient's record; update the patient to add it")
+
+
+def _differs(row: Row, person: Person, name: str) -> bool:
+    said, stored = row.values.get(name), person.values.get(name)
+    return said is not None and said != stored and not (name == "phone" and stored is None)
 
 
 def _settle(row: Row, known: Known, person: Person) -> None:

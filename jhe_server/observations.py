@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     ForeignKey,
     Identity,
     Index,
@@ -117,7 +118,9 @@ class Observation(Shape):
 
 
 # ------------------------------------------------------------------ reading, all of it through the gate
-def readable(actor: Actor, verb: str, study_id: int | None = None, organization_id: int | None = None) -> Select[Any]:
+def readable(
+    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None = None, organization_id: int | None = None
+) -> Select[Any]:
     """The ids of the observations the actor may read: the one place where a read of observations begins."""
     row = ObservationRow
     start, end = row.effective_start.expression, row.effective_end.expression

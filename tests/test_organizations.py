@@ -1,4 +1,4 @@
-"""Organizations: a tree in which nothing is inherited, who sees what of it and changes it, and that a manager remains."""
+"""Organizations: a tree in which nothing is inherited, who sees and changes what of it, and that a manager remains."""
 
 from __future__ import annotations
 

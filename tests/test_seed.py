@@ -1,4 +1,4 @@
-"""The seed is the clinic that documentation, tests and notebooks share: these ids, addresses, roles and answers, exactly."""
+"""The seed is the clinic that documentation, tests and notebooks share: these ids, roles and answers, exactly."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def test_data_sources_and_clients(clinic: Clinic) -> None:
         (1, "CareX", "https://carex.ai/invitation/CODE"),
         (2, "CommonHealth", "https://commonhealth.tcp.org?invitation=CODE"),
     ]
-    assert rows(clinic.database, "SELECT oauth_client_id, data_source_id FROM oauth_client_data_source ORDER BY 1, 2") == [
+    brought = "SELECT oauth_client_id, data_source_id FROM oauth_client_data_source ORDER BY 1, 2"
+    assert rows(clinic.database, brought) == [
         (1, 70001), (1, 70005), (2, 70002), (2, 70003),
     ]  # fmt: skip
 

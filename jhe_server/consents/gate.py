@@ -31,7 +31,7 @@ def gate(
     start: ColumnElement[Any],
     end: ColumnElement[Any],
     *,
-    study_id: int | None = None,
+    study_id: int | ColumnElement[Any] | None = None,
     organization_id: int | None = None,
     verb: str = "observations.search",
 ) -> ColumnElement[bool]:
