@@ -28,8 +28,8 @@ import pyarrow as pa
 import jhe_jupyter as jhe
 from jhe_server import imports, seed, tokens
 from jhe_server.access import Actor
-from jhe_server.opened import open_store
 from jhe_server.cli import recorded
+from jhe_server.opened import open_store
 from jhe_server.people import by_email
 
 ORGANIZATION, STUDY = 20003, 30001

@@ -31,9 +31,13 @@ class Command(JupyterApp):
     database = Unicode(help="sqlite:///FILE or postgresql://…").tag(config=True)
     aliases = {"database": "Command.database"}
 
+    @default("config_file_name")
+    def _default_config_file(self) -> str:
+        return "jupyter_jhe_config"  # the server's own: a command finds the same database
+
     @default("database")
     def _default_database(self) -> str:
-        return default_database()
+        return str(self.config.ExchangeApp.get("database") or default_database())
 
     @contextmanager
     def store(self) -> Iterator[Any]:

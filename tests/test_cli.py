@@ -232,3 +232,18 @@ def test_the_seed_leaves_one_row_in_the_audit(empty: CommandLine) -> None:
         assert audit.verify(session) is None
     database.close()
     assert ("seed.plant", "cli") in [tuple(row) for row in rows]
+
+
+def test_a_command_finds_the_database_of_the_servers_configuration(sqlite_store: str, tmp_path: Path) -> None:
+    config = tmp_path / "home" / "config"
+    config.mkdir(parents=True)
+    (config / "jupyter_jhe_config.py").write_text(f"c.ExchangeApp.database = {sqlite_store!r}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "jhe_server", "audit", "head"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("0:")

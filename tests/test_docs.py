@@ -133,6 +133,13 @@ def headings(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_modules_there_are(page: Path) -> None:
+    said = set(re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")))
+    said -= {name for name in said if name.startswith("jupyter_")}  # a reader's own configuration
+    assert [name for name in said if not any((ROOT / folder / name).exists() for folder in ("", "jhe_server"))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_names_only_commands_there_are(page: Path) -> None:
     for said in re.findall(r"jupyter jhe ((?:[a-z]+(?=[\s`]) ?)+)", page.read_text(encoding="utf-8")):
         name, *below = said.split()

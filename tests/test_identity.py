@@ -207,6 +207,15 @@ def test_a_kernel_finds_the_exchange_and_a_token_of_the_owners(laptop: Jupyter) 
     assert file.read_text().strip() == found["JHE_TOKEN"]
 
 
+def test_a_kernel_needs_no_configuration_for_our_client_or_the_public_one(laptop: Jupyter) -> None:
+    said = kernel_says(
+        laptop,
+        "import jhe_jupyter as jhe; from jupyterhealth_client import JupyterHealthClient\n"
+        "print(jhe.connect()); print(JupyterHealthClient().get_user()['email'])",
+    )
+    assert said.splitlines() == [f"<Exchange http://localhost:{laptop.port}/jhe as owner@localhost>", "owner@localhost"]
+
+
 def test_the_lent_token_ends_with_the_server(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     address = _fresh(request, "sqlite", tmp_path)
     server = Jupyter(address, tmp_path)
