@@ -163,9 +163,16 @@ def head(session: Session) -> tuple[int, str]:
 
 def verify(session: Session) -> int | None:
     """Walk the whole chain; the number of the first broken link, or None where all of it holds."""
-    # FIELDS are read by hand: a verifier that trusted the mapper would share its mistakes.
-    rows = session.execute(select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=5000))
-    subjects = _Subjects(session)
+    key = (AuditSubjectRow.seq, AuditSubjectRow.kind, AuditSubjectRow.first_id)
+    by_parts = {"yield_per": 5000}
+    rows = select(AuditRow).order_by(AuditRow.seq).execution_options(**by_parts)
+    runs = select(*key, AuditSubjectRow.last_id).order_by(*key).execution_options(**by_parts)
+    # Both are closed however far they were read: a broken link is no reason to leave cursors open.
+    with session.execute(rows) as in_order, session.execute(runs) as named:
+        return _first_broken(session, in_order, _Subjects(named))
+
+
+def _first_broken(session: Session, rows: Iterable[Any], subjects: _Subjects) -> int | None:
     expected, before = 1, GENESIS
     for (row,) in rows:
         values = {name: getattr(row, name) for name in FIELDS}
@@ -179,10 +186,8 @@ def verify(session: Session) -> int | None:
 class _Subjects:
     """The runs of each row, read along with the rows in the same order."""
 
-    def __init__(self, session: Session) -> None:
-        key = (AuditSubjectRow.seq, AuditSubjectRow.kind, AuditSubjectRow.first_id)
-        ordered_runs = select(*key, AuditSubjectRow.last_id).order_by(*key)
-        self._rows = iter(session.execute(ordered_runs.execution_options(yield_per=5000)))
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rows = iter(rows)
         self._next = next(self._rows, None)
 
     def of(self, seq: int) -> list[Run]:

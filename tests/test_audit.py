@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from conftest import ADMIN, MARK, MARY, MEGAN, PERCY, PETER, TOM, VICTOR, Clinic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from indoors import Rehearsal, answered, ask, counted, reading, rehearsal, rows, streamed
+from indoors import Rehearsal, answered, ask, counted, examples, reading, rehearsal, rows, streamed
 from sqlalchemy import text
 
-from jhe_server import audit, seed
+from jhe_server import audit, tables
 from jhe_server.audit import AuditSearch, Entry
 from jhe_server.errors import ExchangeError, Forbidden, NotFound
 from jhe_server.fhir_api import FHIR_JSON
@@ -138,7 +138,7 @@ def test_any_row_changed_removed_or_slipped_in_breaks_the_chain_at_its_place(cli
     with rehearsal(clinic) as stage:
         chained(stage)
 
-        @settings(max_examples=60 if clinic.database.is_sqlite else 20)
+        @examples(clinic)
         @given(seq=st.integers(1, LENGTH), column=st.sampled_from(COLUMNS))
         def a_changed_field_shows(seq: int, column: str) -> None:
             statement = f'UPDATE audit SET "{column}" = :value WHERE seq = :seq'
@@ -215,13 +215,10 @@ def work(clinic: Clinic) -> str:
 
 def everything(clinic: Clinic) -> dict[str, str]:
     """All that each table holds, as text."""
-    from jhe_server import tables
-
     return {name: str(rows(clinic.database, f'SELECT * FROM "{name}"')) for name in tables.Base.metadata.tables}
 
 
-def test_the_password_is_kept_as_a_slow_hash(clinic: Clinic) -> None:
-    assert seed.PATIENTS
+def test_passwords_are_kept_as_slow_hashes(clinic: Clinic) -> None:
     hashes = {one for (one,) in rows(clinic.database, "SELECT password_hash FROM jhe_user")}
     assert all(one.startswith("$argon2id$") for one in hashes)
 

@@ -352,4 +352,5 @@ def test_the_capability_statement_names_what_is_served(shared_exchange: Exchange
     assert answer.headers["Content-Type"] == FHIR_JSON
     said = CapabilityStatement.model_validate(answer.json())
     assert said.fhirVersion == "5.0.0"
-    assert {code.code for code in said.rest[0].resource[0].interaction} == {"search-type", "read", "create"}
+    [served] = [one for one in said.rest[0].resource if one.type == "Observation"]
+    assert {code.code for code in served.interaction} == {"search-type", "read", "create"}
