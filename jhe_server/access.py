@@ -35,6 +35,8 @@ RULES: dict[str, Rule] = {
     "patients.search": Rule(VIEWER, "list the patients of one's organizations"),
     "patients.get": Rule(VIEWER, "read a patient of one's organizations", patient=True),
     "patients.me": Rule(NOBODY, "read one's own record", patient=True),
+    "patients.fhir_search": Rule(VIEWER, "search the patients of one's organizations as FHIR Patients", patient=True),
+    "patients.fhir_get": Rule(VIEWER, "read a patient of one's organizations as a FHIR Patient", patient=True),
     "patients.create": Rule(MEMBER, "create a patient in the organization"),
     "patients.update": Rule(MEMBER, "change a patient of the organization"),
     "patients.lookup": Rule(MEMBER, "look a patient up by exact e-mail across all organizations"),
@@ -52,6 +54,8 @@ RULES: dict[str, Rule] = {
     # studies
     "studies.search": Rule(VIEWER, "list the studies of one's organizations"),
     "studies.get": Rule(VIEWER, "read a study"),
+    "studies.fhir_search": Rule(VIEWER, "search the studies of one's organizations as FHIR Groups", patient=True),
+    "studies.fhir_get": Rule(VIEWER, "read a study as a FHIR Group", patient=True),
     "studies.create": Rule(MEMBER, "create a study in the organization"),
     "studies.update": Rule(MEMBER, "change a study"),
     "studies.set_policy": Rule(MANAGER, "set what happens to data after a withdrawal"),
@@ -85,6 +89,8 @@ RULES: dict[str, Rule] = {
     # organizations and people
     "organizations.search": Rule(VIEWER, "list one's organizations", known=True),
     "organizations.get": Rule(VIEWER, "read an organization"),
+    "organizations.fhir_search": Rule(VIEWER, "search one's organizations as FHIR", patient=True, known=True),
+    "organizations.fhir_get": Rule(VIEWER, "read an organization as FHIR", patient=True),
     "organizations.tree": Rule(VIEWER, "read an organization with all below it"),
     "organizations.types": Rule(VIEWER, "list the types of organizations", known=True),
     "organizations.users": Rule(VIEWER, "list the people of an organization"),
@@ -97,6 +103,10 @@ RULES: dict[str, Rule] = {
     "organizations.remove_user": Rule(MANAGER, "take a practitioner's role in the organization away"),
     "profile.get": Rule(VIEWER, "read one's own profile", patient=True, known=True),
     "organizations.colleagues": Rule(VIEWER, "list the people of one's organizations"),
+    "organizations.fhir_colleagues": Rule(
+        VIEWER, "search the people of one's organizations as FHIR Practitioners", patient=True
+    ),
+    "organizations.fhir_colleague": Rule(VIEWER, "read one of the people of one's organizations as FHIR"),
     "people.find": Rule(MANAGER, "find a practitioner by exact e-mail"),
     "people.practitioners": Rule(SUPERUSER, "list all practitioners"),
     "people.practitioner": Rule(SUPERUSER, "read a practitioner's account"),
@@ -106,6 +116,8 @@ RULES: dict[str, Rule] = {
     # data sources, codes and clients
     "devices.search": Rule(VIEWER, "list data sources", patient=True, known=True),
     "devices.get": Rule(VIEWER, "read a data source", patient=True, known=True),
+    "devices.fhir_search": Rule(VIEWER, "search data sources as FHIR Devices", patient=True, known=True),
+    "devices.fhir_get": Rule(VIEWER, "read a data source as a FHIR Device", patient=True, known=True),
     "devices.codes": Rule(VIEWER, "list the codes that can be requested", patient=True, known=True),
     "devices.supported_codes": Rule(VIEWER, "list the codes a data source can send", patient=True, known=True),
     "devices.create": Rule(SUPERUSER, "create a data source"),

@@ -214,26 +214,45 @@ def _read_only(connection: Connection) -> None:
     connection.execute(text("SET TRANSACTION READ ONLY"))
 
 
-COUNTED: OrderedDict[tuple[Any, ...], int] = OrderedDict()
-REMEMBERED = 512
+KNOWN: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+REMEMBERED = 1024
+
+
+def recall(session: Session, question: Hashable) -> Any:
+    """What `remember` was told of a question, while the session still sees the store as it was then; else None."""
+    key = _key(session, question)
+    return None if key is None else KNOWN.get(key)
+
+
+def remember(session: Session, question: Hashable, answer: Any) -> None:
+    """Keep an answer for as long as nothing is written.
+
+    The door says in `session.info` which store and which change a session sees that only reads; others keep nothing.
+    """
+    key = _key(session, question)
+    if key is not None:
+        KNOWN[key] = answer
+        if len(KNOWN) > REMEMBERED:
+            KNOWN.popitem(last=False)
+
+
+def _key(session: Session, question: Hashable) -> tuple[Any, ...] | None:
+    state = session.info.get("state")
+    return None if state is None else (*state, question)
 
 
 def count(session: Session, rows: Select[Any], question: Hashable = None) -> int:
     """How many rows a select has, without fetching them.
 
     With a `question` (whatever tells one select from another) the answer is remembered for as long as nothing is
-    written: turning the pages of a long list counts it once. The door says in `session.info` which store and which
-    change the session sees.
+    written: turning the pages of a long list counts it once.
     """
-    state = session.info.get("state")
-    key = None if state is None or question is None else (*state, question)
-    if key is not None and key in COUNTED:
-        return COUNTED[key]
+    known = None if question is None else recall(session, ("count", question))
+    if known is not None:
+        return int(known)
     total = int(session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0)
-    if key is not None:
-        COUNTED[key] = total
-        if len(COUNTED) > REMEMBERED:
-            COUNTED.popitem(last=False)
+    if question is not None:
+        remember(session, ("count", question), total)
     return total
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import ForeignKey, Identity, Index, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from . import audit, changes
+from . import audit, changes, fhir
 from .access import Actor
-from .db import Base, BigId, count, ordered, within
+from .db import Base, BigId, UTCTime, count, now, ordered, within
 from .errors import Invalid, NotFound
+from .fhir_search import FHIRSearch, Resources
+from .fhir_select import By, Searchable, starts
 from .shapes import Body, Code, Id, Line, Listing, Name, Page, Shape
 
 
@@ -35,6 +38,7 @@ class DataSourceRow(Base):
     id: Mapped[int] = mapped_column(BigId, Identity(start=70_001), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     type: Mapped[str] = mapped_column(String(20))
+    last_updated: Mapped[datetime] = mapped_column(UTCTime, default=now, onupdate=now)
 
 
 class SupportedCodeRow(Base):
@@ -192,3 +196,40 @@ def unsupport_code(session: Session, actor: Actor, data_source_id: int, body: On
         raise NotFound("This data source does not send the code.")
     session.delete(pair)
     _written(session, row)
+
+
+# ------------------------------------------------------------------ as FHIR Devices
+SEARCHABLE = Searchable(
+    "Device",
+    id=DataSourceRow.id,
+    updated=DataSourceRow.last_updated,
+    by={"device-name": By("string", lambda _, texts: starts(texts, DataSourceRow.name))},
+    order={"device-name": func.lower(DataSourceRow.name)},
+)
+
+
+def fhir_search(session: Session, actor: Actor, query: FHIRSearch) -> Resources:
+    """Data sources as FHIR Devices, newest first."""
+    actor.knock("devices.fhir_search")
+    total, ids = SEARCHABLE.page(session, actor, select(DataSourceRow.id), query)
+    rows = {row.id: row for row in session.scalars(select(DataSourceRow).where(DataSourceRow.id.in_(ids)))}
+    return Resources(total, [to_fhir(rows[id]) for id in ids])
+
+
+def fhir_get(session: Session, actor: Actor, data_source_id: int) -> fhir.Resource:
+    """One data source as a FHIR Device."""
+    actor.knock("devices.fhir_get")
+    return to_fhir(_row(session, data_source_id))
+
+
+def to_fhir(row: DataSourceRow) -> fhir.Resource:
+    """The Device resource: a kind of device or app that uploads, not one that somebody owns."""
+    return {
+        "resourceType": "Device",
+        "id": str(row.id),
+        "meta": fhir.meta(row.last_updated),
+        "status": "active",
+        "displayName": row.name,
+        "name": [{"value": row.name, "type": "user-friendly-name", "display": True}],
+        "type": [{"text": row.type}],
+    }

@@ -65,6 +65,7 @@ class Request:
     url: str = ""
     request_id: str = ""
     etag: str | None = None
+    strict: bool = False
 
 
 @dataclass
@@ -220,7 +221,7 @@ def _arguments(request: Request) -> dict[str, Any]:
     route = request.route
     arguments: dict[str, Any] = {name: _id(request.path[name]) for name in route.parameters}
     if route.query is not None:
-        arguments["query"] = _query(route.query, request.query)
+        arguments["query"] = _query(route.query, request)
     if route.body is not None:
         arguments["body"] = _body(route.body, request.body)
     return arguments
@@ -233,10 +234,10 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _query(shape: Any, pairs: list[tuple[str, str]]) -> Any:
+def _query(shape: Any, request: Request) -> Any:
     if isinstance(shape, type) and issubclass(shape, BaseModel):
-        return shape.model_validate(dict(pairs))
-    return shape(pairs)
+        return shape.model_validate(dict(request.query))
+    return shape(request.query, request.strict)
 
 
 def _body(shape: Any, sent: bytes) -> Any:

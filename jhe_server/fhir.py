@@ -55,6 +55,24 @@ def parse_reference(value: object, kind: str | None = None) -> int:
     return int(match[2])
 
 
+def identifier(system: str, value: str) -> dict[str, str]:
+    """An Identifier; one without a system leaves it out.
+
+    >>> identifier("urn:oid:1.2.3.4", "E1234"), identifier("", "7")
+    ({'system': 'urn:oid:1.2.3.4', 'value': 'E1234'}, {'value': '7'})
+    """
+    return ({"system": system} if system else {}) | {"value": value}
+
+
+def human_name(family: str, given: str) -> Resource:
+    """A HumanName; the parts there are none of are left out.
+
+    >>> human_name("Petersen", "Peter"), human_name("Owner", "")
+    ({'family': 'Petersen', 'given': ['Peter']}, {'family': 'Owner'})
+    """
+    return ({"family": family} if family else {}) | ({"given": [given]} if given else {})
+
+
 def coding(system: str, code: str, text: str | None = None) -> dict[str, str]:
     """A Coding; `text` becomes its display.
 

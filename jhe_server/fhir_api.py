@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from . import __version__, fhir, observations, uploads
+from . import __version__, devices, fhir, observations, organizations, patients, studies, uploads
 from .door import Reply, Request
 from .errors import ExchangeError, Invalid
-from .observations import FHIRSearch, Resources
-from .routes import MIB, Route
-from .shapes import MAX_ID
+from .fhir_search import FHIRSearch, Resources
+from .fhir_select import Searchable
+from .routes import MIB, Route, Verb
 from .web import ExchangeHandler
 
 FHIR_JSON = "application/fhir+json"
 ROOTS = ("FHIR/R5", "fhir/r5", "fhir")
-DATE = re.compile(r"(eq|ge|gt|le|lt)?(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+ -]\d{2}:\d{2})?)?")
 
 
 class FHIRHandler(ExchangeHandler):
@@ -27,7 +26,8 @@ class FHIRHandler(ExchangeHandler):
     error_type = FHIR_JSON
 
     def error_body(self, refusal: ExchangeError) -> dict[str, Any]:
-        return fhir.operation_outcome(refusal.fhir_code, refusal.detail, list(refusal.errors) or None)
+        where = [name for name in refusal.errors if name.strip()]
+        return fhir.operation_outcome(refusal.fhir_code, refusal.detail, where)
 
 
 # ------------------------------------------------------------------ what comes in
@@ -41,93 +41,31 @@ def read_json(sent: bytes) -> Any:
     return body
 
 
-def read_search(pairs: list[tuple[str, str]]) -> FHIRSearch:
-    """A FHIR search: a comma means or, a parameter given twice means and."""
-    search = FHIRSearch()
-    for name, value in pairs:
-        if name in ("_count", "_page", "_summary"):
-            _paging(search, name, value)
-        elif name in _IDS:
-            _narrow(search, *_IDS[name], value)
-        elif name == "code":
-            search.codes = (
-                value.split(",") if search.codes is None else [c for c in search.codes if c in value.split(",")]
-            )
-        elif name == "date":
-            _date(search, value)
-    return search
-
-
-_IDS = {
-    "_id": ("ids", None),
-    "patient": ("patients", "Patient"),
-    "subject": ("patients", "Patient"),
-    "patient._has:Group:member:_id": ("studies", "Group"),
-    "patient.organization": ("organizations", "Organization"),
-}
-
-
-def _narrow(search: FHIRSearch, attribute: str, kind: str | None, value: str) -> None:
-    """Ids, bare or as references; whatever is no id finds nothing."""
-    found = [id for one in value.split(",") if (id := _id(one.strip(), kind)) is not None]
-    before = getattr(search, attribute)
-    setattr(search, attribute, found if before is None else [id for id in before if id in found])
-
-
-def _id(text: str, kind: str | None) -> int | None:
-    bare = text.removeprefix(f"{kind}/") if kind else text
-    return int(bare) if bare.isascii() and bare.isdecimal() and len(bare) < 20 and int(bare) <= MAX_ID else None
-
-
-def _paging(search: FHIRSearch, name: str, value: str) -> None:
-    if name == "_summary":
-        search.count_only = value == "count"
-        return
-    if not value.isascii() or not value.isdecimal() or len(value) > 15:
-        raise Invalid(f"{name} is a whole number.", {name: ["is not a whole number"]})
-    number = int(value)
-    if name == "_count":
-        search.count_only = search.count_only or number == 0
-        search.page_size = number or None
-    else:
-        search.page = max(1, number)
-
-
-def _date(search: FHIRSearch, value: str) -> None:
-    """`ge le gt lt eq` and a date or a date-time; a date is the whole of its day in UTC."""
-    found = DATE.fullmatch(value)
-    if found is None:
-        raise Invalid("date is like ge2026-01-31 or lt2026-01-31T08:00:00Z.", {"date": ["is not a date"]})
-    try:
-        start = datetime.fromisoformat((found[2] + (found[3] or "")).replace(" ", "+"))
-    except ValueError:
-        raise Invalid("date is not a day of the calendar.", {"date": ["is not a date"]}) from None
-    start = start.astimezone(UTC) if start.tzinfo else start.replace(tzinfo=UTC)
-    end = start + (timedelta(microseconds=1) if found[3] else timedelta(days=1))
-    bounds = {"eq": (start, end), "ge": (start, None), "gt": (end, None), "le": (None, end), "lt": (None, start)}
-    since, until = bounds[found[1] or "eq"]
-    search.since = max(filter(None, (search.since, since)), default=None)
-    search.until = min(filter(None, (search.until, until)), default=None)
-
-
 # ------------------------------------------------------------------ what leaves
 def bundle(request: Request, answer: Resources, query: FHIRSearch) -> Reply:
     """A searchset with its links; counting only, it has none of the resources."""
+    base = request.url.rstrip("/").removesuffix("/_search")
     offset, limit = query.window
     page = offset // limit + 1
-    turned = {
-        "previous_url": _turned(request, page - 1) if page > 1 else None,
-        "next_url": _turned(request, page + 1) if offset + limit < answer.total and not query.count_only else None,
-    }
-    root = request.url.rsplit("/", 1)[0]
-    said = fhir.searchset(answer.resources, total=answer.total, root=root, self_url=_turned(request, None), **turned)
+    more = offset + limit < answer.total and not query.count_only
+    said = fhir.searchset(
+        answer.resources,
+        total=answer.total,
+        root=base.rpartition("/")[0],
+        self_url=_address(base, query.understood),
+        previous_url=_turned(base, query, page - 1) if page > 1 else None,
+        next_url=_turned(base, query, page + 1) if more else None,
+    )
     return Reply(200, _dumped(said), FHIR_JSON, answer=answer)
 
 
-def _turned(request: Request, page: int | None) -> str:
-    kept = [(name, value) for name, value in request.query if name != "_page"]
-    query = request.query if page is None else [*kept, ("_page", str(page))]
-    return f"{request.url}?{urlencode(query)}" if query else request.url
+def _turned(base: str, query: FHIRSearch, page: int) -> str:
+    kept = [(name, value) for name, value in query.understood if name != "_page"]
+    return _address(base, [*kept, ("_page", str(page))])
+
+
+def _address(base: str, pairs: list[tuple[str, str]]) -> str:
+    return f"{base}?{urlencode(pairs)}" if pairs else base
 
 
 def resource(request: Request, answer: dict[str, Any], _query: Any) -> Reply:
@@ -143,22 +81,52 @@ def _dumped(said: dict[str, Any]) -> bytes:
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+# ------------------------------------------------------------------ what is served
+@dataclass(frozen=True)
+class Readable:
+    """A type that can be searched and read; `audited` where its resources are about patients."""
+
+    searchable: Searchable
+    search: Verb
+    get: Verb
+    id: str
+    audited: bool = True
+
+    @property
+    def routes(self) -> Iterator[Route]:
+        kind, read, audited = self.searchable.kind, self.searchable.read, self.audited
+        yield Route("GET", kind, self.search, query=read, present=bundle, audited=audited)
+        yield Route(
+            "POST", f"{kind}/_search", self.search, query=read, present=bundle, audited=audited, writes=False, form=True
+        )
+        yield Route("GET", f"{kind}/{{{self.id}}}", self.get, present=resource, audited=audited)
+
+
+READABLE = [
+    Readable(patients.SEARCHABLE, patients.fhir_search, patients.fhir_get, "patient_id"),
+    Readable(observations.SEARCHABLE, observations.fhir_search, observations.fhir_get, "observation_id"),
+    Readable(studies.SEARCHABLE, studies.fhir_search, studies.fhir_get, "study_id"),
+    Readable(devices.SEARCHABLE, devices.fhir_search, devices.fhir_get, "data_source_id", audited=False),
+    Readable(
+        organizations.ORGANIZATION, organizations.fhir_search, organizations.fhir_get, "organization_id", audited=False
+    ),
+    Readable(
+        organizations.PRACTITIONER,
+        organizations.fhir_colleagues,
+        organizations.fhir_colleague,
+        "practitioner_id",
+        audited=False,
+    ),
+]
 ROUTES = [
-    Route("GET", "Observation", observations.fhir_search, query=read_search, present=bundle),
+    *(route for one in READABLE for route in one.routes),
     Route("POST", "Observation", uploads.create, body=read_json, present=created),
-    Route("GET", "Observation/{observation_id}", observations.fhir_get, present=resource),
     Route("POST", "", uploads.create_many, body=read_json, present=resource, limit=32 * MIB),
 ]
 
 
 def capability_statement(url: str, date: str) -> dict[str, Any]:
     """What is served here, from the routes; everybody may read it."""
-    interactions: dict[str, list[dict[str, str]]] = {}
-    codes = {("GET", False): "search-type", ("GET", True): "read", ("POST", False): "create"}
-    for route in ROUTES:
-        if route.path:
-            code = codes[route.method, "{" in route.path]
-            interactions.setdefault(route.path.partition("/")[0], []).append({"code": code})
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -171,8 +139,22 @@ def capability_statement(url: str, date: str) -> dict[str, Any]:
         "rest": [
             {
                 "mode": "server",
-                "resource": [{"type": kind, "interaction": found} for kind, found in interactions.items()],
+                "resource": [_capability(one.searchable) for one in READABLE],
                 "interaction": [{"code": "batch"}, {"code": "transaction"}],
             }
         ],
+    }
+
+
+def _capability(searchable: Searchable) -> dict[str, Any]:
+    codes = {"GET": "search-type", "GET {}": "read", "POST": "create"}
+    served = [
+        f"{route.method}{' {}' if route.parameters else ''}"
+        for route in ROUTES
+        if route.path.partition("/")[0] == searchable.kind and not route.form
+    ]
+    return {
+        "type": searchable.kind,
+        "interaction": [{"code": codes[call]} for call in served],
+        "searchParam": [{"name": name, "type": by.type} for name, by in searchable.parameters.items()],
     }

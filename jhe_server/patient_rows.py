@@ -1,6 +1,6 @@
 """The rows behind a patient and who may see them: what studies, consents and observations stand on.
 
-The verbs are one floor up, in `patients.py`, since a patient's record counts studies and answers.
+The verbs are one floor up, in `patients`, since a patient's record counts studies and answers.
 """
 
 from __future__ import annotations

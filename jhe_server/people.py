@@ -45,6 +45,7 @@ class PractitionerRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, Identity(start=80_001), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("jhe_user.id", ondelete="CASCADE"), unique=True)
+    last_updated: Mapped[datetime] = mapped_column(UTCTime, default=now)
 
 
 class NewPractitioner(Body):
@@ -226,6 +227,7 @@ def update_practitioner(session: Session, actor: Actor, practitioner_id: int, bo
     for name in ("first_name", "last_name", "disabled"):
         if (value := getattr(body, name)) is not None:
             setattr(user, name, value)
+    row.last_updated = now()
     session.flush()
     changes.note(session, "practitioner", row.id)
     audit.note(session, count=1)

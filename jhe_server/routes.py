@@ -15,7 +15,8 @@ Verb = Callable[..., Any]
 class Route:
     """`verb` is called with the session, the actor, and those of path ids, `query` and `body` that the route names.
 
-    `query` and `body` are shapes, or functions that read what was sent (FHIR). `table` is the verb that answers the
+    `query` and `body` are shapes, or functions that read what was sent (FHIR: the pairs, and whether to be strict);
+    `form` says that the query comes as a form, in the body. `table` is the verb that answers the
     same question as an Arrow stream; `present` dresses the answer where it is not
     plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
     """
@@ -30,6 +31,7 @@ class Route:
     writes: bool | None = None
     audited: bool = True
     waits: bool = False
+    form: bool = False
     limit: int = MIB
     present: Callable[..., Any] | None = None
 

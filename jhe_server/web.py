@@ -42,6 +42,7 @@ from .routes import MIB, Route
 if TYPE_CHECKING:
     from .app import ExchangeApp
 
+FORM = "application/x-www-form-urlencoded"
 SECRET_PATH = re.compile(r"(/invitation/)(?!\d+/?$)[^/?]+")
 DISCARDED = 16 * MIB  # bytes of a refused body that are read past
 STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
@@ -251,26 +252,27 @@ class ExchangeHandler(JupyterHandler):
         assert route is not None
         body = b"".join(self._chunks)
         if route.body is not None or body:
-            self._check_media_type(body)
+            self._check_media_type(body, (FORM,) if route.form else self.accepts)
         return Request(
             route=route,
             credential=self.credential,
             path=path,
-            query=_pairs(self.request.query),
-            body=body,
+            query=_pairs(self.request.query) + (_form(body) if route.form else []),
+            body=b"" if route.form else body,
             media_type=self.produced,
             url=self.absolute(self.request.path),
             request_id=self.request_id,
             etag=self.request.headers.get("If-None-Match"),
+            strict="handling=strict" in self.request.headers.get("Prefer", "").lower().replace(" ", ""),
         )
 
-    def _check_media_type(self, body: bytes) -> None:
+    def _check_media_type(self, body: bytes, accepts: tuple[str, ...]) -> None:
         kind, *parameters = self.request.headers.get("Content-Type", "").lower().split(";")
-        if body and kind.strip() not in self.accepts:
-            raise UnsupportedMedia(f"Send {' or '.join(self.accepts)}.")
+        if body and kind.strip() not in accepts:
+            raise UnsupportedMedia(f"Send {' or '.join(accepts)}.")
         charset = next((one.partition("=")[2].strip(' "') for one in parameters if "charset" in one), "utf-8")
         if charset not in ("utf-8", "utf8", "us-ascii"):
-            raise UnsupportedMedia("Send JSON in UTF-8.")
+            raise UnsupportedMedia("Send it in UTF-8.")
 
     async def _waited(self, request: Request, reply: Reply) -> Reply:
         """A long poll: ask again, cheaply, until there is something new or the caller's patience ends."""
@@ -412,6 +414,14 @@ def _quality(parameters: list[str]) -> float:
             except ValueError:
                 return 0.0
     return 1.0
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    """A form's fields are written as a query's are."""
+    try:
+        return _pairs(body.decode())
+    except UnicodeDecodeError:
+        raise Invalid("The form is not valid UTF-8.") from None
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

@@ -16,8 +16,10 @@ see the own profile        ●      ●      ●       ●         ●       ●
 see data sources           ●      ●      ●       ●         ●       ●
 see clients                ●      ●      ●       ●         ●       –
 see own organizations      ●      ●      ●       ●         ●       –
+search organizations       ●      ●      ●       ●         ●       ●
 see the own record         –      –      –       –         –       ●
 read a patient             –      ●      ●       ●         ●       ●
+read where one is          –      ●      ●       ●         ●       ●
 read an organization       –      ●      ●       ●         ●       –
 read observations          –      ●      ●       ●         ●       ●
 write patients             –      –      ●       ●         ●       –
@@ -73,6 +75,7 @@ THING = "a thing named by its id: hidden from them like one that does not exist"
 INTO = "an organization to write into: refused, whether it exists or not"
 LIST = "a list, narrowed to what they may see"
 ALL = "the whole Exchange: a role in any organization will do"
+SHARED = "a thing named by its id that every patient of the lab may see: hidden from everybody else"
 
 
 def expected(may: str, about: str, caller: Caller, answer: int, hidden: int = 404) -> int:
@@ -81,6 +84,8 @@ def expected(may: str, about: str, caller: Caller, answer: int, hidden: int = 40
     if caller.here is None and caller.elsewhere is None:
         return 401
     if caller.here in marks or (about in (ALL, LIST) and caller.elsewhere in marks):
+        return answer
+    if about == SHARED and caller.elsewhere == "patient" and "patient" in marks:
         return answer
     if caller.elsewhere not in marks or caller.here is not None:
         return 403

@@ -62,6 +62,16 @@ def _who(rule: Rule) -> str:
     return f"{least}, patient" if rule.patient else least
 
 
+def searches() -> str:
+    """Every FHIR type with what it can be searched and sorted by."""
+    rows = []
+    for one in fhir_api.READABLE:
+        names = ", ".join(f"`{name}`" for name in one.searchable.by)
+        order = ", ".join(f"`{name}`" for name in one.searchable.order)
+        rows.append([f"`{one.searchable.kind}`", names, order])
+    return table(["type", "parameters", "`_sort`"], rows)
+
+
 def settings() -> str:
     """Every trait an operator can set, with its default and its sentence."""
     traits = ExchangeApp.class_own_traits(config=True)
@@ -98,7 +108,12 @@ def _options(kind: type[Command]) -> Iterator[str]:
     yield from (f"--{name}" for name in kind.flags if name not in JupyterApp.flags)
 
 
-TABLES: dict[str, Callable[[], str]] = {"routes": routes, "settings": settings, "commands": commands}
+TABLES: dict[str, Callable[[], str]] = {
+    "routes": routes,
+    "searches": searches,
+    "settings": settings,
+    "commands": commands,
+}
 
 
 def renewed(text: str) -> str:

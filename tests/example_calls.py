@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from contract_table import ALL, INTO, LIST
+from contract_table import ALL, INTO, LIST, SHARED, THING
 from example_things import LAB, Example, Made, Things, answers, bundle, observation, patient, practitioner, row
 
 
@@ -62,8 +62,6 @@ PATIENT_CALLS = [
     Example("GET observations", DATA, LIST, query={"patient_id": 40001}),
     Example("GET observations/{observation_id}", DATA),
     Example("DELETE observations/{observation_id}", MANAGE, fresh=("observation_id",)),
-    Example("GET Observation", DATA, LIST, query={"patient": 40001}),
-    Example("GET Observation/{observation_id}", DATA),
     Example("POST Observation", UPLOAD, body=lambda t: observation(t["patient_id"]), answer=201, hidden=400),
     Example("POST ", UPLOAD, body=lambda t: bundle(t["patient_id"]), hidden=400, says="a transaction"),
 ]  # fmt: skip
@@ -142,4 +140,25 @@ DEVICE_CALLS = [
     Example(f"DELETE {APP}/data_sources", RUN, ALL, body=ONE_SOURCE, fresh=("oauth_client_id",)),
 ]
 
-EXAMPLES = [*PATIENT_CALLS, *STUDY_CALLS, *PEOPLE_CALLS, *DEVICE_CALLS]
+
+def _fhir(
+    kind: str, may: str, search: str, id: str, asked: Made, about: str = LIST, one: str = THING, **more: Any
+) -> list[Example]:
+    """A type searched both ways, and read; `search` and `may` are what one needs for it."""
+    return [
+        Example(f"GET {kind}", search, about, query=asked, **more),
+        Example(f"POST {kind}/_search", search, about, form=asked, **more),
+        Example(f"GET {kind}/{{{id}}}", may, one),
+    ]
+
+
+WHERE, PLACES = "read where one is", "search organizations"
+FHIR_CALLS = [
+    *_fhir("Patient", RECORD, RECORD, "patient_id", lambda t: {"identifier": "urn:oid:1.2.3.4|E1234"}),
+    *_fhir("Observation", DATA, DATA, "observation_id", lambda t: {"patient": 40001}),
+    *_fhir("Group", WHERE, WHERE, "study_id", lambda t: {"_id": t["study_id"]}, one=SHARED, fresh=("study_id",)),
+    *_fhir("Device", SOURCES, SOURCES, "data_source_id", lambda t: {}, ALL, ALL),
+    *_fhir("Organization", WHERE, PLACES, "organization_id", lambda t: {"_id": LAB}, ALL, SHARED),
+    *_fhir("Practitioner", ORGANIZATION, WHERE, "practitioner_id", lambda t: {"_id": t["practitioner_id"]}),
+]
+EXAMPLES = [*PATIENT_CALLS, *STUDY_CALLS, *PEOPLE_CALLS, *DEVICE_CALLS, *FHIR_CALLS]

@@ -99,6 +99,7 @@ class Example:
     about: str = THING
     query: dict[str, Any] | Made | None = None
     body: dict[str, Any] | Made | None = None
+    form: dict[str, Any] | Made | None = None
     fresh: tuple[str, ...] = ()
     before: Callable[[httpx.Client, Things], Any] | None = None
     answer: int = 0
@@ -119,15 +120,15 @@ class Example:
 
     def send(self, client: httpx.Client, things: Things) -> httpx.Response:
         root = "FHIR/R5" if self.is_fhir else "api/v1"
-        query, body = (made(things) if callable(made) else made for made in (self.query, self.body))
+        query, body, form = (made(things) if callable(made) else made for made in (self.query, self.body, self.form))
         content = None if body is None else json.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         path = f"{root}/{self.path.format_map(things)}".rstrip("/")
-        return client.request(self.method, path, params=query, content=content, headers=headers)
+        return client.request(self.method, path, params=query, content=content, data=form, headers=headers)
 
     @property
     def is_fhir(self) -> bool:
-        return not self.path or self.path.startswith("Observation")
+        return not self.path or self.path[0].isupper()
 
 
 def patient(number: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import MARK, MARY, PAMELA, PAT, TOM, Exchange
-from contract_table import THING
+from contract_table import SHARED, THING
 from example_calls import EXAMPLES
 from example_things import OMH, Example, Things, answers, bundle, observation, patient, row
 
@@ -38,11 +38,16 @@ def said(answer: httpx.Response, *ids: int) -> tuple[int, dict[str, str], str]:
     return answer.status_code, told, text
 
 
-OF_ONE_THING = [example for example in EXAMPLES if example.about == THING and "{" in example.path]
+# Pamela is a patient of the lab like Peter: what its patients share is not hidden from her.
+OF_ONE_THING = [
+    (example, email)
+    for example in EXAMPLES
+    for email in (MARK, PAMELA)
+    if "{" in example.path and (example.about == THING or (example.about == SHARED and email == MARK))
+]
 
 
-@pytest.mark.parametrize("email", [MARK, PAMELA])
-@pytest.mark.parametrize("example", OF_ONE_THING, ids=lambda example: example.name)
+@pytest.mark.parametrize(("example", "email"), OF_ONE_THING, ids=lambda part: getattr(part, "name", part))
 def test_a_thing_from_elsewhere_answers_like_one_that_does_not_exist(
     clients: dict[str, httpx.Client], example: Example, email: str
 ) -> None:
@@ -72,6 +77,17 @@ LISTS: list[tuple[str, str, int]] = [
     ("FHIR/R5/Observation", "patient", PATIENT),
     ("FHIR/R5/Observation", "patient.organization", ORGANIZATION),
     ("FHIR/R5/Observation", "patient._has:Group:member:_id", STUDY),
+    ("FHIR/R5/Observation", "patient.identifier", 0),
+    ("FHIR/R5/Patient", "_id", PATIENT),
+    ("FHIR/R5/Patient", "identifier", 0),
+    ("FHIR/R5/Patient", "organization", ORGANIZATION),
+    ("FHIR/R5/Patient", "_has:Group:member:_id", STUDY),
+    ("FHIR/R5/Group", "_id", STUDY),
+    ("FHIR/R5/Group", "member", PATIENT),
+    ("FHIR/R5/Group", "managing-entity", ORGANIZATION),
+    ("FHIR/R5/Organization", "_id", ORGANIZATION),
+    ("FHIR/R5/Organization", "partof", 20002),
+    ("FHIR/R5/Practitioner", "_id", 80003),
 ]
 
 

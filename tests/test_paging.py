@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import ADMIN, MEGAN, TOM, Clinic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from indoors import answered, bundle, reading
+from indoors import answered, bundle, examples, reading
 
 from jhe_server import patients, studies, uploads
 from jhe_server.errors import NotFound
@@ -48,7 +48,7 @@ def peopled(clinic: Clinic) -> Clinic:
 def test_every_row_is_met_exactly_once(peopled: Clinic) -> None:
     whole = {path: met(answered(peopled, ADMIN, with_(path, "limit=1000")), path) for path in LISTS}
 
-    @settings(max_examples=30 if peopled.database.is_sqlite else 8)
+    @examples(peopled)
     @given(path=st.sampled_from(sorted(LISTS)), size=st.integers(1, 9), by_page=st.booleans(), data=st.data())
     def holds(path: str, size: int, by_page: bool, data: st.DataObject) -> None:
         ordering = data.draw(orderings(path))

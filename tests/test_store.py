@@ -183,10 +183,12 @@ def test_a_writer_holds_the_lock_from_its_first_question_on(sqlite: Database, fi
 
 
 def test_a_store_busy_with_somebody_else_says_try_again(sqlite: Database, file: Path) -> None:
+    with sqlite.write() as session:
+        session.execute(text("PRAGMA busy_timeout=20"))  # of this connection, which the next writer is given again
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable) as refusal, sqlite.write() as session:
-        session.connection(execution_options={})  # begins, and waits as long as it is willing to
+        session.connection()  # a transaction begins with its first question
     assert refusal.value.headers == {"Retry-After": "1"}
     other.close()
 

@@ -1,0 +1,140 @@
+"""Observations as FHIR R5: the resource, what it can be searched by, and the two reading verbs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from .. import audit, fhir
+from ..access import Actor
+from ..db import microseconds
+from ..devices import CodeRow
+from ..errors import NotFound
+from ..fhir_search import FHIRSearch, Resources, Token
+from ..fhir_select import By, Searchable, during, identified
+from ..patient_rows import IdentifierRow
+from .reading import fetched, readable, through_the_gate, time_of
+from .rows import ObservationIdentifierRow, ObservationRow
+
+Condition = ColumnElement[bool]
+VERB = "observations.fhir_search"
+OMH, IEEE = "https://w3id.org/openmhealth", "https://w3id.org/ieee1752"
+_ROW = ObservationRow
+_START = _ROW.effective_start.expression
+_END = func.coalesce(_ROW.effective_end, _START)
+
+
+# ------------------------------------------------------------------ what it can be searched by
+def _of_patients(_actor: Actor, ids: Sequence[int]) -> Condition:
+    return _ROW.patient_id.in_(ids)
+
+
+def _of_identified(_actor: Actor, tokens: Sequence[Token]) -> Condition:
+    named = identified(tokens, IdentifierRow.system, IdentifierRow.value)
+    return _ROW.patient_id.in_(select(IdentifierRow.patient_id).where(named))
+
+
+def _in_studies(actor: Actor, ids: Sequence[int]) -> Condition:
+    return or_(*(through_the_gate(actor, VERB, study_id=id) for id in ids))
+
+
+def _in_organizations(actor: Actor, ids: Sequence[int]) -> Condition:
+    return or_(*(through_the_gate(actor, VERB, organization_id=id) for id in ids))
+
+
+def _coded(_actor: Actor, tokens: Sequence[Token]) -> Condition:
+    """By code; the public client puts every bare code, IEEE's too, into Open mHealth's system."""
+    misplaced = [Token(IEEE, one.value) for one in tokens if one.system == OMH and one.value.startswith("ieee:")]
+    named = identified([*tokens, *misplaced], CodeRow.coding_system, CodeRow.coding_code)
+    return _ROW.code_id.in_(select(CodeRow.id).where(named))
+
+
+def _identified(_actor: Actor, tokens: Sequence[Token]) -> Condition:
+    row = ObservationIdentifierRow
+    return _ROW.id.in_(select(row.observation_id).where(identified(tokens, row.system, row.value)))
+
+
+SEARCHABLE = Searchable(
+    "Observation",
+    id=_ROW.id,
+    updated=_ROW.last_updated,
+    by={
+        "identifier": By("token", _identified),
+        "code": By("token", _coded),
+        "date": By("date", lambda _, spans: during(spans, _START, _END, clock=microseconds)),
+        "patient": By("Patient", _of_patients),
+        "subject": By("Patient", _of_patients),
+        "patient.identifier": By("token", _of_identified),
+        "patient.organization": By("Organization", _in_organizations),
+        "patient._has:Group:member:_id": By("id", _in_studies),
+    },
+    # What has no time was never measured, so it comes before everything that was.
+    order={"date": func.coalesce(_START, -(2**63)), "patient": _ROW.patient_id},
+)
+
+
+# ------------------------------------------------------------------ verbs
+def fhir_search(session: Session, actor: Actor, query: FHIRSearch) -> Resources:
+    """Observations as FHIR resources, newest first, where the patient consents."""
+    actor.knock(VERB)
+    audit.note(
+        session,
+        patient=query.only("patient") or query.only("subject"),
+        study=query.only("patient._has:Group:member:_id"),
+        organization=query.only("patient.organization"),
+    )
+    total, ids = SEARCHABLE.page(session, actor, readable(actor, VERB), query)
+    return Resources(total, resources(session, actor, ids))
+
+
+def fhir_get(session: Session, actor: Actor, observation_id: int) -> fhir.Resource:
+    """One observation as a FHIR resource, where the patient consents."""
+    actor.knock("observations.fhir_get")
+    found = session.scalar(readable(actor, "observations.fhir_get").where(_ROW.id == observation_id))
+    if found is None:
+        raise NotFound()
+    return resource(session, actor, found)
+
+
+# ------------------------------------------------------------------ the resource
+def resource(session: Session, actor: Actor, observation_id: int) -> fhir.Resource:
+    return resources(session, actor, [observation_id])[0]
+
+
+def resources(session: Session, actor: Actor, ids: list[int]) -> list[fhir.Resource]:
+    """Observations in the order of their ids' list: a fixed number of statements, however many."""
+    identifiers = _identifiers(session, ids)
+    return [to_fhir(row, identifiers.get(row[0].id, [])) for row in fetched(session, ids, actor)]
+
+
+def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, str]]]:
+    rows = session.scalars(
+        select(ObservationIdentifierRow)
+        .where(ObservationIdentifierRow.observation_id.in_(ids))
+        .order_by(ObservationIdentifierRow.system, ObservationIdentifierRow.value)
+    )
+    found: dict[int, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row.observation_id, []).append(fhir.identifier(row.system, row.value))
+    return found
+
+
+def to_fhir(found: Any, identifiers: list[dict[str, str]]) -> fhir.Resource:
+    """The Observation resource: the data point as a base64 attachment, its time on the clock it was measured by."""
+    row, payload, code, source, patient = found
+    return {
+        "resourceType": "Observation",
+        "id": str(row.id),
+        "meta": fhir.meta(row.last_updated),
+        **({"identifier": identifiers} if identifiers else {}),
+        "status": row.status,
+        "code": fhir.codeable_concept(code.coding_system, code.coding_code, code.text),
+        "subject": fhir.reference("Patient", patient.id),
+        "device": fhir.reference("Device", source.id, source.name),
+        **fhir.effective(time_of(row.effective_start), time_of(row.effective_end), row.utc_offset_minutes),
+        "valueAttachment": fhir.attachment(json.loads(payload)),
+    }
