@@ -19,7 +19,7 @@ from . import (
     profile,
     studies,
 )
-from .routes import MIB, Route
+from .routes import Route
 from .shapes import Listing
 
 
@@ -57,7 +57,7 @@ ROUTES: list[Route] = [
     _post("patients", patients.create, patients.NewPatient),
     _get("patients/me", patients.me),
     _get("patients/global_lookup", patients.lookup, query=patients.ByEmail),
-    _post("patients/import", imports.run, imports.Import, 200, limit=10 * MIB),
+    _post("patients/import", imports.run, imports.Import, 200, kind="import"),
     _get(_PATIENT, patients.get, query=patients.InOrganization),
     _patch(_PATIENT, patients.update, _CHANGED, query=patients.InOrganization),
     _delete(_PATIENT, departures.remove_patient, query=patients.InOrganization),

@@ -102,6 +102,9 @@ class ExchangeApp(ExtensionApp):
     kernel_environment = Bool(True, help="Give kernels JHE_URL and JHE_TOKEN, with the owner's rights.").tag(
         config=True
     )
+    max_body_mib = Float(1.0, help="The largest body a call may have, in MiB.").tag(config=True)
+    max_import_mib = Float(10.0, help="The largest import of patients, in MiB.").tag(config=True)
+    max_bundle_mib = Float(32.0, help="The largest FHIR Bundle, in MiB.").tag(config=True)
     threads = Int(8, help="Requests worked on at once.").tag(config=True)
     invitation_link_prefix = Unicode(help="The guide's invitation link, up to the host and the token.").tag(config=True)
     invitation_days = Float(14.0, help="Days for which an invitation can be redeemed.").tag(config=True)
@@ -161,6 +164,11 @@ class ExchangeApp(ExtensionApp):
     @property
     def public_root(self) -> str:
         return str(self.public_url).rstrip("/")
+
+    def body_limit(self, kind: str) -> int:
+        """The largest body of a kind of call (`routes.Kind`), in bytes."""
+        mebibytes: float = getattr(self, f"max_{kind}_mib")
+        return round(mebibytes * 2**20)
 
     def is_single_user(self, provider: Any) -> bool:
         """Only Jupyter's own identity providers mean "the one owner"; any other may know several people."""

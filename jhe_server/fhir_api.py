@@ -13,7 +13,7 @@ from .door import Reply, Request
 from .errors import ExchangeError, Invalid
 from .fhir_search import FHIRSearch, Resources
 from .fhir_select import Searchable
-from .routes import MIB, Route, Verb
+from .routes import Route, Verb
 from .web import ExchangeHandler
 
 FHIR_JSON = "application/fhir+json"
@@ -121,7 +121,7 @@ READABLE = [
 ROUTES = [
     *(route for one in READABLE for route in one.routes),
     Route("POST", "Observation", uploads.create, body=read_json, present=created),
-    Route("POST", "", uploads.create_many, body=read_json, present=resource, limit=32 * MIB),
+    Route("POST", "", uploads.create_many, body=read_json, present=resource, kind="bundle"),
 ]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 MIB = 2**20
+# How large a body may be is a setting for each of these kinds.
+Kind = Literal["body", "import", "bundle"]
 Verb = Callable[..., Any]
 
 
@@ -32,7 +34,7 @@ class Route:
     audited: bool = True
     waits: bool = False
     form: bool = False
-    limit: int = MIB
+    kind: Kind = "body"
     present: Callable[..., Any] | None = None
 
     @property

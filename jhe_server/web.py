@@ -136,7 +136,7 @@ class ExchangeHandler(JupyterHandler):
         if self.route is None:
             allowed = ", ".join(sorted(self.routes))
             raise NotAllowed(f"This path answers {allowed}.", headers={"Allow": allowed})
-        self._bounded(self.route.limit)
+        self._bounded()
         self.produced = self._negotiated()
 
     def _brings_a_body(self) -> bool:
@@ -149,17 +149,25 @@ class ExchangeHandler(JupyterHandler):
         except NotAcceptable:
             return False
 
-    def _bounded(self, limit: int) -> None:
+    @property
+    def _limit(self) -> int:
+        """The largest body this call takes, in bytes."""
+        return self.exchange.body_limit(self.route.kind if self.route else "body")
+
+    def _bounded(self) -> None:
         length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > limit:
+        if length.isdecimal() and int(length) > self._limit:
             self.set_header("Connection", "close")
-            raise TooLarge(f"The body is larger than {limit // MIB} MiB.")
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._limit / MIB:.3g} MiB.")
 
     def data_received(self, chunk: bytes) -> None:
         """A chunked body says its length only by being too long; what is refused is read past, within bounds."""
         self._size += len(chunk)
-        if self._refusal is None and self.route is not None and self._size > self.route.limit:
-            self._refusal = TooLarge(f"The body is larger than {self.route.limit // MIB} MiB.")
+        if self._refusal is None and self._size > self._limit:
+            self._refusal = self._too_large()
             self._chunks, self._size = [], 0
         if self._refusal is None:
             self._chunks.append(chunk)

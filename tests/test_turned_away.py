@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import MARY, VICTOR, Exchange, wait_for
 from sqlalchemy import select
@@ -71,3 +73,13 @@ def test_strangers_are_counted_not_listed(sqlite_exchange: Exchange) -> None:
     wait_for(lambda: head(sqlite_exchange) > before, 10)
     row = last(sqlite_exchange)
     assert (row.actor_id, row.outcome, row.count, row.address) == (None, "denied", 10, "127.0.0.1")
+
+
+def test_how_large_a_body_may_be_is_a_setting(sqlite_store: str, tmp_path: Path) -> None:
+    exchange = Exchange(sqlite_store, tmp_path, "--ExchangeApp.max_body_mib=0.001")
+    try:
+        answer = exchange.as_(MARY).post("api/v1/patients", json={"nameFamily": "x" * 2000})
+        assert (answer.status_code, answer.json()["detail"]) == (413, "The body is larger than 0.001 MiB.")
+        assert exchange.as_(MARY).post("api/v1/patients/import", json={"pad": "x" * 2000}).status_code == 400
+    finally:
+        exchange.close()
