@@ -182,8 +182,14 @@ def _private_file(url: URL) -> None:
 
 def _settle(connection: Any, *pragmas: str) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: the driver's own comes only at the first write
+    # SQLite's own lower() knows A to Z only, and a search for özil has to find Özil.
+    connection.create_function("lower", 1, _lower, deterministic=True)
     for pragma in pragmas:
         connection.execute(pragma)
+
+
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _sqlite_writer(connection: Any, _record: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import ADMIN, MEGAN, TOM, Clinic
+from conftest import ADMIN, MARY, MEGAN, TOM, Clinic
 from hypothesis import given
 from hypothesis import strategies as st
 from indoors import answered, bundle, examples, reading
@@ -124,3 +124,14 @@ def test_both_spellings_of_paging_turn_the_same_pages(clinic: Clinic) -> None:
     ids = [row["id"] for row in answered(clinic, TOM, "patients?page=2&page_size=2")["results"]]
     assert ids == [row["id"] for row in answered(clinic, TOM, "patients?offset=2&limit=2")["results"]] == [40003, 40004]
     assert len(answered(clinic, ADMIN, "patients?limit=5000")["results"]) == 5
+
+
+def test_a_search_finds_names_beyond_ascii_in_any_case(clinic: Clinic) -> None:
+    made = patients.NewPatient.model_validate(
+        {"telecomEmail": "mesut@example.com", "nameFamily": "Özil", "nameGiven": "Ünal", "birthDate": "1988-10-15",
+         "organizationId": 20003}
+    )  # fmt: skip
+    clinic.call(patients.create, MARY, body=made)
+    for search in ("özil", "ÖZ", "Özil", "ünal"):
+        found = clinic.call(patients.search, MARY, query=patients.PatientSearch(search=search))
+        assert [one.name_family for one in found.results] == ["Özil"], search
