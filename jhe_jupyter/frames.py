@@ -72,11 +72,7 @@ def observations_frame(
     frame = typed(list(flat.values()), KEYS)
     for name, values in _leaf_columns(flat.values(), codes).items():
         frame[name] = values
-    frame["effective_local"] = _local(frame)
-    if unit is not None:
-        frame = convert_units(frame, unit)
-    frame = frame.sort_values(["patient_id", "code", "effective_start", "observation_id"], ignore_index=True)
-    return with_backend(frame, dtype_backend)
+    return _finished(frame, unit, dtype_backend)
 
 
 def observations_from_arrow(
@@ -89,21 +85,23 @@ def observations_from_arrow(
     import pyarrow as pa
 
     with pa.ipc.open_stream(stream) as reader:
-        table = reader.read_all()
-    values = [name for name in table.column_names if name not in KEYS and (name != "extra" or _any(table[name]))]
-    frame = from_arrow(stream, {**KEYS, **{name: _arrow_kind(name, table.schema.field(name).type) for name in values}})
+        fields = {field.name: field.type for field in reader.schema if field.name not in KEYS}
+    frame = from_arrow(stream, {**KEYS, **{name: _arrow_kind(name, kind) for name, kind in fields.items()}})
+    if "extra" in frame and frame["extra"].isna().all():
+        frame = frame.drop(columns="extra")
     for name, empty in _leaf_columns([], codes).items():
         if name not in frame:
             frame[name] = empty
+    return _finished(frame, unit, dtype_backend)
+
+
+def _finished(frame: pd.DataFrame, unit: str | None, dtype_backend: str | None) -> pd.DataFrame:
+    """What both paths end with: the local clock, one unit, one order, the dtypes asked for."""
     frame["effective_local"] = _local(frame)
     if unit is not None:
         frame = convert_units(frame, unit)
     frame = frame.sort_values(["patient_id", "code", "effective_start", "observation_id"], ignore_index=True)
     return with_backend(frame, dtype_backend)
-
-
-def _any(values: Any) -> bool:
-    return bool(values.null_count < len(values))
 
 
 def _arrow_kind(name: str, arrow_type: Any) -> str:
