@@ -1,21 +1,26 @@
-"""The sheet every picture is drawn on: a figure that Jupyter shows by itself and that reads on light and dark pages.
+"""The page every picture is drawn on: a figure that Jupyter shows by itself and that reads on light and dark pages.
 
 Figures are made without pyplot, so nothing is kept alive by a global list and no backend is chosen for anybody. The
-background is transparent and the ink stands equally far from white and from near-black.
+background is transparent and the ink stands equally far from white and from near-black, because nobody tells a kernel
+which theme its reader has chosen; where a matplotlib style is active, its ink and its background are taken instead.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from matplotlib import rcParams, rcParamsDefault
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, FAINT = "#797979", "#8a8a8a40"
+INK = "#797979"
+FAINT = 0.25  # how much of the ink a grid line takes
 DPI = 100
+LETTERS = 14  # of a small line, to the inch
 
 
 class Chart(Figure):
@@ -36,50 +41,106 @@ class Chart(Figure):
         return {"image/png": buffer.getvalue(), "text/plain": f"<Chart {width} × {height}>"}, size
 
 
-def sheet(width: float, height: float, *, panels: int = 1) -> tuple[Chart, list[Axes]]:
-    """An empty chart of `width` × `height` inches with `panels` axes below each other that share their x axis."""
-    chart = Chart(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="none")
-    grid = chart.subplots(panels, 1, squeeze=False, sharex=True)
-    axes = [row[0] for row in grid]
-    for one in axes:
-        _plain(one)
-    return chart, axes
+@dataclass(frozen=True)
+class Page:
+    """Panels to draw on, in one ink: those of a chart of our own, or one axes of somebody else's figure."""
+
+    panels: list[Axes]
+    ink: str
+    chart: Chart | None = None
+
+    @property
+    def axes(self) -> Axes:
+        """The only panel, or the lowest, which carries the labels of a shared x axis."""
+        return self.panels[-1]
+
+    @property
+    def picture(self) -> Chart | Axes:
+        """What a plotting function answers: the chart, or the axes it was given."""
+        return self.chart or self.axes
+
+    def title(self, words: str, below: str) -> None:
+        """A bold headline with one quiet line under it that says what the picture is made of."""
+        if self.chart is None:
+            fitting = wrapped(below, round(_inches(self.axes) * LETTERS))
+            self.axes.set_title("\n".join([words, *fitting]), loc="left", fontsize=9, color=self.ink)
+            return
+        width, height = self.chart.get_size_inches()
+        self.chart.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.62 / height))
+        left = 0.12 / width
+        self.chart.text(left, 1 - 0.10 / height, words, color=self.ink, fontsize=14, weight="bold", va="top")
+        self.chart.text(left, 1 - 0.38 / height, below, color=self.ink, fontsize=9.5, va="top")
+
+    def legend(self, keys: Sequence[Artist]) -> None:
+        """One row of keys under the picture, or as many as fit under an axes."""
+        place: dict[str, Any] = {"loc": "outside lower left", "ncols": len(keys)}
+        if self.chart is None:
+            columns = max(1, int(_inches(self.axes) / 1.3))
+            place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 2.4, "ncols": columns}
+        (self.chart or self.axes).legend(
+            handles=keys,
+            frameon=False,
+            fontsize=9,
+            labelcolor=self.ink,
+            handlelength=1.1,
+            handleheight=1.0,
+            handletextpad=0.5,
+            columnspacing=1.5,
+            **place,
+        )
 
 
-def _plain(axes: Axes) -> None:
+def sheet(width: float, height: float, *, ax: Axes | None = None) -> Page:
+    """A page with one panel: `ax` as it is, in the ink of its style, or else a chart of `width` × `height` inches."""
+    if ax is not None:
+        return Page([ax], str(rcParams["text.color"]))
+    return panels(width, height)
+
+
+def panels(width: float, height: float, rows: int = 1, columns: int = 1, *, share_y: bool = False) -> Page:
+    """A page of `width` × `height` inches with `rows` × `columns` panels that share their x axis, row by row."""
+    ink, background = _style()
+    chart = Chart(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=background)
+    grid = chart.subplots(rows, columns, squeeze=False, sharex=True, sharey=share_y)
+    for axes in grid.flat:
+        _plain(axes, ink)
+    return Page(list(grid.flat), ink, chart)
+
+
+def _style() -> tuple[str, str]:
+    """Ink and background: those of the active style where somebody chose one, else ours for any page."""
+    chosen = str(rcParams["text.color"])
+    if chosen == rcParamsDefault["text.color"]:
+        return INK, "none"
+    return chosen, str(rcParams["figure.facecolor"])
+
+
+def _plain(axes: Axes, ink: str) -> None:
     axes.set_facecolor("none")
     axes.spines[:].set_visible(False)
-    axes.tick_params(colors=INK, length=0, labelsize=9.5)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.grid(color=FAINT, lw=0.8)
+    axes.tick_params(colors=ink, length=0, labelsize=9.5)
+    axes.xaxis.label.set_color(ink)
+    axes.yaxis.label.set_color(ink)
+    axes.grid(color=ink, alpha=FAINT, lw=0.8)
     axes.set_axisbelow(True)
 
 
-def title(chart: Chart, words: str, below: str) -> None:
-    """A bold headline with one quiet line under it that says what the picture is made of."""
-    width, height = chart.get_size_inches()
-    room = 0.62 / height
-    chart.set_layout_engine("constrained", rect=(0, 0, 1, 1 - room))
-    left = 0.12 / width
-    chart.text(left, 1 - 0.10 / height, words, color=INK, fontsize=14, weight="bold", va="top")
-    chart.text(left, 1 - 0.38 / height, below, color=INK, fontsize=9.5, va="top")
+def _inches(axes: Axes) -> float:
+    """How wide an axes is now; its figure may still move it a little."""
+    return float(axes.get_window_extent().width / axes.figure.dpi)
 
 
-def legend(chart: Chart, keys: Sequence[Artist]) -> None:
-    """One row of keys under the picture."""
-    chart.legend(
-        handles=keys,
-        loc="outside lower left",
-        ncols=len(keys),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handlelength=1.1,
-        handleheight=1.0,
-        handletextpad=0.5,
-        columnspacing=1.5,
-    )
+def wrapped(said: str, letters: int) -> list[str]:
+    """What is `said`, as lines of at most so many letters where it can be parted at a middle dot.
+
+    >>> wrapped("1 patient · 14 days · 3,919 readings", 24)
+    ['1 patient · 14 days', '3,919 readings']
+    """
+    lines: list[str] = []
+    for part in said.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        lines = [*lines[:-1], longer] if len(longer) <= letters or not lines else [*lines, part]
+    return lines
 
 
 def count(number: int, noun: str) -> str:

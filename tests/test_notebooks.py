@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from conftest import ADMIN, MARY, Exchange, environment
 from nbclient import NotebookClient
 
 SHIPPED = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-TOUR, COHORT = "00_tour.ipynb", "01_onboard_a_cohort.ipynb"
+TOUR, COHORT, EXPLORE = "00_tour.ipynb", "01_onboard_a_cohort.ipynb", "02_explore_observations.ipynb"
 UMA, JAMILA = "uma.beispiel@example.com", "jamila.mathal@example.com"
 PNG, HTML, TEXT = "image/png", "text/html", "text/plain"
 Shown = dict[str, dict[str, str]]
@@ -72,6 +73,27 @@ def test_a_cohort_is_onboarded_and_running_it_again_makes_nobody_twice(demo: Exc
     assert len(patients(demo, JAMILA)) == 1
 
 
+def test_readings_are_explored_and_the_data_is_left_as_found(demo: Exchange) -> None:
+    first = run(demo, EXPLORE, MARY)
+    assert [id for id, data in first.items() if PNG in data] == [
+        "glucose-profile", "time-in-range", "glucose-days", "pressure-series", "steps", "upload-timeline",
+    ]  # fmt: skip
+    assert {"hypertension", "below 135/85", "CHEP 2017"} <= set(
+        re.findall(r"<td>(.*?)</td>", first["pressure-report"][HTML])
+    )
+    assert "no heart rate readings" in first["refused"][TEXT]
+    assert all(name in first["who-stopped"][TEXT] for name in ("Goran", "Luís", "Quiana", "stopped uploading"))
+    found = ast.literal_eval(first["saved"][TEXT])
+    assert found["frame"] == found["list"] == found["FHIR"] > 50
+    assert ast.literal_eval(first["gone"][TEXT]) == {"frame": 0, "list": 0, "FHIR": 0}
+    saved, kept, why = ast.literal_eval(first["revalidate"][TEXT])
+    assert (saved - kept, why) == (found["frame"], ["consent withdrawn"])
+    again = run(demo, EXPLORE, MARY)
+    same = ("pressure-report", "glucose-summary", "who-stopped", "saved", "gone", "revalidate", "grant-again")
+    assert {id: again[id] for id in same} == {id: first[id] for id in same}
+    assert again["grant-again"] == first["saved"]
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_committed_notebook_is_valid_and_carries_no_results(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -90,4 +112,4 @@ def test_a_committed_notebook_names_no_place_of_one_machine_and_no_secret(path: 
 
 
 def test_every_shipped_notebook_is_run_here() -> None:
-    assert [path.name for path in SHIPPED] == [TOUR, COHORT]
+    assert [path.name for path in SHIPPED] == [TOUR, COHORT, EXPLORE]

@@ -1,113 +1,26 @@
-"""Pictures and the numbers behind them: values worked by hand, and a refusal where a frame cannot carry a picture."""
+"""Pictures: what is drawn is what was computed, and what they say of themselves is true."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import pandas as pd
 import pytest
+from by_hand import DAY, consents, glucose, only_axes, pressure, rate, uploads, walks, words
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
-from jhe_jupyter import cgm, chart, plots
+from jhe_jupyter import plots
 from jhe_jupyter.chart import Chart
 
-CODES = ["omh:blood-glucose:4.0", "omh:blood-pressure:4.0"]
+WALK = ("2026-03-02T23:00", "2026-03-03T01:00", 600.0)
 
 
-def frame(patient: int, times: pd.DatetimeIndex, offset: int | None, **columns: Any) -> pd.DataFrame:
-    """Rows as `observations_df` gives them, read by a clock `offset` minutes from UTC, or by none that is known."""
-    local = times.tz_localize(None) + pd.Timedelta(minutes=offset) if offset is not None else pd.NaT
-    return pd.DataFrame({"patient_id": patient, "effective_start": times, "effective_local": local, **columns}).astype(
-        {"effective_local": "datetime64[us]"}
-    )
+def tick_labels(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
 
 
-def glucose(
-    values: list[float], patient: int = 40001, minutes: int = 5, offset: int | None = -480, unit: str = "mg/dL"
-) -> pd.DataFrame:
-    times = pd.date_range("2026-03-02T08:00Z", periods=len(values), freq=f"{minutes}min")
-    return frame(patient, times, offset, blood_glucose_value=values, blood_glucose_unit=unit)
-
-
-def pressure(pairs: list[tuple[float, float]], patient: int = 40001, offset: int | None = 0) -> pd.DataFrame:
-    times = pd.date_range("2026-03-02T00:00Z", periods=len(pairs), freq="12h")  # midnight, noon, midnight, …
-    systolic, diastolic = zip(*pairs, strict=True)
-    return frame(
-        patient, times, offset, systolic_blood_pressure_value=systolic, diastolic_blood_pressure_value=diastolic
-    )
-
-
-def words(picture: Chart) -> str:
-    texts = [text.get_text() for text in picture.texts]
-    for axes in picture.axes:
-        texts += [text.get_text() for text in axes.texts] + [axes.get_title(loc="left"), axes.get_xlabel()]
-    return " | ".join(texts)
-
-
-def only_axes(picture: Chart) -> Axes:
-    (axes,) = picture.axes
-    return axes
-
-
-# --- numbers ---------------------------------------------------------------------------------------------------------
-
-
-def test_bands_by_hand_and_an_average_is_no_reading() -> None:
-    values: list[float] = [53, 54, 69.9, 70, 100, 120, 180, 180.5, 250, 251]
-    average = glucose([400]).assign(descriptive_statistic="average")
-    rows = pd.concat([glucose(values).assign(descriptive_statistic=None), average])
-    summary = cgm.glucose_summary(rows).loc[40001]
-    assert summary[list(cgm.BANDS)].to_dict() == {"very_low": 10, "low": 20, "target": 40, "high": 20, "very_high": 10}
-    assert summary["readings"] == 10
-    assert summary["mean"] == pytest.approx(132.84)
-    assert summary["gmi"] == pytest.approx(3.31 + 0.02392 * 132.84)  # 6.4875
-    assert summary["active"] == 100
-
-
-def test_glucose_management_indicator_agrees_with_the_published_table() -> None:
-    published = {100: 5.7, 150: 6.9, 200: 8.1, 250: 9.3}  # Bergenstal 2018, table 2
-    assert {mean: round(cgm.gmi(mean), 1) for mean in published} == published
-
-
-def test_coefficient_of_variation_by_hand() -> None:
-    summary = cgm.glucose_summary(glucose([90, 110, 130])).loc[40001]
-    assert summary["cv"] == pytest.approx(20 / 110 * 100)  # sample standard deviation 20, mean 110
-
-
-def test_millimoles_count_like_milligrams() -> None:
-    summary = cgm.glucose_summary(glucose([3.8, 10.1, 5.5, 5.5], unit="mmol/L")).loc[40001]
-    assert summary[["low", "target", "high"]].tolist() == [25, 50, 25]
-    assert summary["mean"] == pytest.approx((3.8 + 10.1 + 5.5 + 5.5) / 4 * 18.0182)
-
-
-def test_everybody_is_weighted_by_time_not_by_number_of_readings() -> None:
-    often = glucose([200] * 12, patient=1, minutes=5)  # an hour high, in twelve readings
-    seldom = glucose([100] * 4, patient=2, minutes=15)  # an hour in target, in four
-    shares = cgm.overall(pd.concat([often, seldom]))
-    assert shares["target"] == pytest.approx(50)
-    assert shares["high"] == pytest.approx(50)
-
-
-def test_active_share_counts_what_the_patients_own_cadence_would_have_given() -> None:
-    rows = glucose([100] * 9, minutes=15).drop(index=[3, 4, 5])  # 6 of the 9 readings between first and last
-    assert cgm.glucose_summary(rows).loc[40001, "active"] == pytest.approx(6 / 9 * 100)
-
-
-def test_profile_quantiles_lie_on_the_local_clock_and_wrap_midnight() -> None:
-    rows = cgm.readings(glucose([100, 200, 300], minutes=30, offset=-8 * 60 - 15))  # local 23:45, 00:15, 00:45
-    profile = cgm.profile(rows, quantiles=(0.5,))[0.5]
-    assert profile[0.0] == 150  # 23:45 and 00:15
-    assert profile[0.5] == 250  # 00:15 and 00:45
-    assert profile[0.25] == 150  # from 23:45, which counts, to 00:45, which does not
-    assert math.isnan(profile[12.0])
-    assert len(profile) == 96
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-DAY = [100.0] * 48 + [190.0] * 24 + [60.0] * 24  # a reading every quarter hour
+# --- glucose ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_profile_says_who_how_long_and_how_many() -> None:
@@ -126,14 +39,14 @@ def test_the_median_of_a_profile_is_drawn_where_it_was_computed() -> None:
 
 def test_a_profile_in_mmol_per_litre() -> None:
     axes = only_axes(plots.glucose_profile(glucose(DAY * 10, minutes=15), unit="mmol/L"))
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["3.0", "3.9", "10.0", "13.9"]
+    assert tick_labels(axes) == ["3.0", "3.9", "10.0", "13.9"]
 
 
-def test_a_profile_counts_the_readings_it_had_to_leave_out() -> None:
+def test_a_profile_counts_what_it_had_to_leave_out() -> None:
     known, unknown = glucose(DAY * 10, minutes=15), glucose([100, 100], patient=2, offset=None)
-    assert "1 patient · 10 days · 960 readings · 2 without local clock left out" in words(
-        plots.glucose_profile(pd.concat([known, unknown]))
-    )
+    average = glucose([100]).assign(descriptive_statistic="average")
+    said = words(plots.glucose_profile(pd.concat([known, unknown, average])))
+    assert "1 patient · 10 days · 960 readings · 2 without local clock left out · 1 aggregate left out" in said
 
 
 def test_time_in_range_draws_the_shares_it_states() -> None:
@@ -146,10 +59,34 @@ def test_time_in_range_draws_the_shares_it_states() -> None:
 def test_time_in_range_of_a_cohort_starts_with_everybody_then_the_lowest() -> None:
     cohort = pd.concat([glucose([100] * 9 + [300], patient=1), glucose([100] * 2 + [300] * 8, patient=2)])
     picture = plots.time_in_range(cohort)
-    names = [label.get_text() for label in only_axes(picture).get_yticklabels()]
-    assert names == ["everybody", "patient 2", "patient 1"]
+    assert tick_labels(only_axes(picture)) == ["everybody", "patient 2", "patient 1"]
     assert "1 of 2 above 70 % in target" in words(picture)
     assert "the 1 lowest of 2" in words(plots.time_in_range(cohort, most=1))
+
+
+def test_glucose_days_have_a_panel_each_with_their_share_in_target() -> None:
+    picture = plots.glucose_days(glucose([*([100.0] * 96), *DAY], minutes=15))
+    heads = [(axes.get_title(loc="left"), axes.get_title(loc="right")) for axes in picture.axes if axes.axison]
+    assert heads == [("Mon 2 Mar", "100 %"), ("Tue 3", "50 %")]  # of the second, a quarter is high and a quarter low
+    assert "patient 40001 · 2 days · 192 readings · mg/dL, local time" in words(picture)
+
+
+def test_glucose_days_shows_the_latest_and_leaves_a_place_for_a_day_without_data() -> None:
+    rows = glucose(DAY * 9, minutes=15)
+    rows = rows[rows["effective_local"].dt.day != 4]  # no Wednesday
+    picture = plots.glucose_days(rows, most=7, unit="mmol/L")
+    assert [axes.get_title(loc="left") for axes in picture.axes if axes.axison][:3] == ["Tue 3 Mar", "Thu 5", "Fri 6"]
+    assert [axes.axison for axes in picture.axes[:3]] == [True, False, True]
+    assert "the last 7 of 8 days" in words(picture)
+
+
+def test_a_gap_of_more_than_an_hour_breaks_the_line_of_a_day() -> None:
+    rows = glucose([100.0] * 96, minutes=15).drop(index=range(40, 46))
+    lines = plots.glucose_days(rows).axes[0].lines
+    assert [len(line.get_xdata()) for line in lines] == [40, 50]
+
+
+# --- blood pressure, heart rate, steps -------------------------------------------------------------------------------
 
 
 def test_blood_pressure_states_day_night_and_dip_and_names_its_goal() -> None:
@@ -167,17 +104,61 @@ def test_blood_pressure_has_one_panel_a_patient() -> None:
     assert [axes.get_title(loc="left")[:9] for axes in picture.axes] == ["patient 1", "patient 3"]
 
 
-def consents(*states: str, study: int = 30001) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"patient_id": [1, 1, 2, 2], "study_id": study, "code": pd.Categorical(CODES * 2), "state": list(states)}
+def test_heart_rate_marks_the_median_of_each_day_and_night() -> None:
+    picture = plots.heart_rate(rate([50, 70, 60, 80, 64, 90], hours=6))  # 00, 06, 12, 18, 00, 06 o'clock
+    heights = sorted(line.get_ydata()[0] for line in only_axes(picture).lines if len(line.get_xdata()) == 2)
+    assert heights == [50, 64, 70, 90]  # night, night, the day's median of 70, 60 and 80, and the last morning
+    assert "patient 40001: median by day 75 · by night 57" in words(picture)
+
+
+def test_what_was_left_out_is_said() -> None:
+    unclocked = pd.concat([rate([60], offset=None)] * 2)
+    average = rate([60]).assign(descriptive_statistic="average")
+    said = words(plots.heart_rate(pd.concat([rate([60]), unclocked, average])))
+    assert "nights shaded · 2 without local clock left out · 1 aggregate left out" in said
+    nap = walks(("2026-03-05T08:00", "2026-03-05T09:00", 5), offset=None)
+    assert "1 without local clock left out" in words(plots.steps(pd.concat([walks(WALK), nap])))
+    rows = pd.concat([pressure([(120, 80)]), pressure([(120, 80)], offset=None)])
+    assert "1 without local clock left out" in words(plots.blood_pressure_series(rows))
+
+
+def test_steps_are_drawn_as_they_were_added_up() -> None:
+    picture = plots.steps(
+        walks(("2026-03-02T08:00", "2026-03-02T09:00", 5000), ("2026-03-02T23:00", "2026-03-03T01:00", 600))
     )
+    bars = [patch.get_height() for patch in only_axes(picture).patches]  # type: ignore[attr-defined]
+    assert bars == [5300, 300]
+    assert "2 days · median 2,800 steps" in words(picture)
+
+
+# --- uploads and consents --------------------------------------------------------------------------------------------
+
+
+def test_the_longest_silent_stand_first_and_who_is_not_there_at_all_before_them() -> None:
+    rows = uploads((1, "2026-03-01T08:00Z"), (2, "2026-03-09T08:00Z"), read="2026-03-10T00:00:00Z")
+    picture = plots.upload_timeline(rows, patients=[1, 2, 3])
+    assert tick_labels(only_axes(picture)) == ["patient 3", "patient 1", "patient 2"]
+    assert "3 patients · 2 rows · 1 silent for 7 days or more · nothing of 1" in words(picture)
+    assert "nothing in this frame" in words(picture)
+
+
+def test_silence_is_counted_to_the_last_row_where_the_frame_does_not_say_when_it_was_read() -> None:
+    picture = plots.upload_timeline(uploads((1, "2026-03-01T08:00Z"), (2, "2026-03-08T07:00Z")))
+    assert "0 silent" in words(picture)
+
+
+def test_a_day_is_as_deep_as_the_patients_own_days_go() -> None:
+    rows_of_day = {1: 6, 2: 6, 3: 6, 4: 1, 5: 3}  # usually six, so one is 17 % of it and three are half
+    rows = uploads(*[(1, f"2026-03-0{day}T{hour:02}:00Z") for day, n in rows_of_day.items() for hour in range(n)])
+    depths = [patch.get_alpha() for patch in only_axes(plots.upload_timeline(rows)).patches]
+    assert sorted(depths) == [0.30, 0.60, 0.95, 0.95, 0.95]
 
 
 def test_a_consent_map_shows_each_answer_once() -> None:
     picture = plots.consent_map(consents("granted", "declined", "pending", "granted"))
     axes = only_axes(picture)
     assert [text.get_text() for text in axes.texts] == ["✓", "✕", "…", "✓"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["patient 1", "patient 2"]
+    assert tick_labels(axes) == ["patient 1", "patient 2"]
     assert "2 granted · 1 declined · 1 pending" in words(picture)
 
 
@@ -186,82 +167,60 @@ def test_a_code_never_asked_for_stays_empty() -> None:
     assert len(only_axes(picture).texts) == 3
 
 
-@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
-def test_frames_of_every_pandas_backend_give_the_same_pictures(backend: Literal["numpy_nullable", "pyarrow"]) -> None:
-    rows, readings = glucose(DAY * 10, minutes=15), pressure([(120, 80), (130, 85)])
-    for draw, plain in (
-        (plots.glucose_profile, rows),
-        (plots.time_in_range, rows),
-        (plots.blood_pressure_series, readings),
-    ):
-        converted = draw(plain.convert_dtypes(dtype_backend=backend))
-        assert words(converted) == words(draw(plain))
-        assert converted._repr_mimebundle_()[0]["image/png"] == draw(plain)._repr_mimebundle_()[0]["image/png"]
+# --- every picture ---------------------------------------------------------------------------------------------------
+
+PICTURES: dict[str, tuple[Any, pd.DataFrame]] = {
+    "glucose_profile": (plots.glucose_profile, glucose(DAY * 10, minutes=15)),
+    "time_in_range": (plots.time_in_range, glucose(DAY, minutes=15)),
+    "glucose_days": (plots.glucose_days, glucose(DAY, minutes=15)),
+    "blood_pressure_series": (plots.blood_pressure_series, pressure([(120, 80), (130, 85)])),
+    "heart_rate": (plots.heart_rate, rate([60, 70])),
+    "steps": (plots.steps, walks(WALK)),
+    "upload_timeline": (plots.upload_timeline, uploads((1, "2026-03-01T08:00Z"))),
+    "consent_map": (plots.consent_map, consents("granted", "declined", "pending", "granted")),
+}
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+def test_every_picture_is_here() -> None:
+    assert set(PICTURES) == set(plots.__all__)
 
 
-@pytest.mark.parametrize(
-    ("draw", "rows", "sentence"),
-    [
-        (plots.glucose_profile, glucose(DAY * 10).iloc[:0], "no glucose readings in this frame"),
-        (plots.glucose_profile, pressure([(120, 80)]), "no glucose readings in this frame .* in 1 rows"),
-        (
-            plots.glucose_profile,
-            glucose(DAY * 10, offset=None),
-            "needs the patient's local clock, and none of these 960",
-        ),
-        (plots.glucose_profile, glucose(DAY * 9, minutes=15), "at least 10 patient-days of readings; there are 9"),
-        (plots.glucose_profile, glucose([100], unit="g/L"), "understood in mg/dL and mmol/L, not in g/L"),
-        (plots.time_in_range, glucose([100]).assign(descriptive_statistic="average"), "no glucose readings"),
-        (plots.blood_pressure_series, glucose([100]), "no blood pressure readings"),
-        (plots.blood_pressure_series, pressure([(120, 80)], offset=None), "blood pressure series needs .* local clock"),
-        (
-            plots.blood_pressure_series,
-            pd.concat([pressure([(120, 80)], patient=n) for n in range(9)]),
-            "9 patients are too many to read; choose up to 8",
-        ),
-        (plots.consent_map, consents("granted", "granted", "granted", "granted").iloc[:0], "no consents"),
-        (
-            plots.consent_map,
-            pd.concat([consents(*["granted"] * 4), consents(*["granted"] * 4, study=30002)]),
-            "this frame holds 2",
-        ),
-    ],
-)
-def test_what_a_frame_cannot_carry_is_refused_in_one_sentence(draw: Any, rows: pd.DataFrame, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        draw(rows)
+@pytest.mark.parametrize("name", sorted(set(PICTURES) - {"consent_map"}))
+def test_frames_of_every_pandas_backend_give_the_same_picture(name: str) -> None:
+    draw, plain = PICTURES[name]
+    expected = words(draw(plain)), drawn(draw(plain))
+    backends: tuple[Literal["numpy_nullable", "pyarrow"], ...] = ("numpy_nullable", "pyarrow")
+    for backend in backends:
+        picture = draw(plain.convert_dtypes(dtype_backend=backend))
+        assert (words(picture), drawn(picture)) == expected, backend
 
 
-def test_unknown_units_and_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"mg/dL or mmol/L, not in 'mg/L'"):
-        plots.glucose_profile(glucose(DAY * 10, minutes=15), unit="mg/L")
-    with pytest.raises(ValueError, match="home and office, not for 'ward'"):
-        plots.blood_pressure_series(pressure([(120, 80)]), setting="ward")
+def drawn(picture: Chart) -> list[list[float]]:
+    """Where everything lies that was drawn."""
+    lines = [line.get_xydata().ravel().tolist() for axes in picture.axes for line in axes.lines]
+    bars = [list(patch.get_bbox().bounds) for axes in picture.axes for patch in axes.patches]
+    areas = [
+        path.vertices.ravel().tolist() for axes in picture.axes for one in axes.collections for path in one.get_paths()
+    ]
+    assert lines or bars
+    return [*lines, *bars, *areas]
 
 
-# --- the sheet -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", sorted(set(PICTURES) - {"glucose_days"}))
+def test_on_an_axes_of_ones_own_it_draws_there_and_answers_it(name: str) -> None:
+    draw, rows = PICTURES[name]
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert draw(rows, ax=right) is right
+    headline, *made_of = right.get_title(loc="left").splitlines()
+    assert headline[0].isupper()
+    assert made_of
+    assert right.has_data()
+    assert not left.has_data()
+    assert figure.texts == [], "whose figure it is writes its title"
 
 
-def test_a_chart_shows_itself_and_leaves_nothing_behind() -> None:
-    import matplotlib.pyplot as plt
-
-    before = plt.get_fignums()
-    data, size = plots.time_in_range(glucose([100, 200]))._repr_mimebundle_()
-    assert data["image/png"].startswith(b"\x89PNG")
-    assert size["image/png"]["width"] == 860
-    assert plt.get_fignums() == before == []
-
-
-def luminance(colour: str) -> float:
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("page", ["#ffffff", "#111111"])
-@pytest.mark.parametrize("colour", [chart.INK, plots.GLUCOSE, plots.TARGET, plots.SYSTOLIC, plots.DIASTOLIC])
-def test_lines_and_words_stand_out_on_light_and_on_dark_pages(colour: str, page: str) -> None:
-    low, high = sorted((luminance(colour), luminance(page)))
-    assert (high + 0.05) / (low + 0.05) >= 3.5  # WCAG asks 3 of graphics and large text
+def test_on_an_axes_of_ones_own_the_figures_of_the_patient_are_told_too() -> None:
+    axes = Figure().subplots()
+    plots.heart_rate(rate([60, 70]), ax=axes)
+    assert "patient 40001: median by day 70" in axes.get_title(loc="left")
