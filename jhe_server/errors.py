@@ -13,7 +13,8 @@ ExchangeError
 ├── UnsupportedMedia 415  not-supported
 ├── Unprocessable    422  invariant    an Open mHealth payload fails its schema or its rules
 ├── TooMany          429  throttled
-└── Unavailable      503  transient    try again shortly
+├── Unavailable      503  transient    try again shortly
+└── InsufficientStorage 507 no-store   the disk is full; there is no trace of the request
 """
 
 from __future__ import annotations
@@ -97,3 +98,8 @@ class TooMany(ExchangeError):
 
 class Unavailable(ExchangeError):
     status, fhir_code, sentence = 503, "transient", "The Exchange is busy or stopping; try again shortly."
+
+
+class InsufficientStorage(ExchangeError):
+    status, fhir_code = 507, "no-store"
+    sentence = "The Exchange's disk is full, so this request left nothing behind; its operator has to make room."

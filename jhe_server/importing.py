@@ -9,14 +9,11 @@ from jhe_jupyter.errors import ExchangeError as Unusable
 from jhe_jupyter.roster import read_roster  # the one reader of the guide's CSV; it needs nothing of the client's side
 
 from . import imports
-from .access import Actor
 from .db import Database
 from .errors import ExchangeError, Invalid
-from .operator import recorded
-from .people import FIRST_ID
+from .operator import operator, recorded
 
 CHUNK = 500
-OPERATOR = Actor(FIRST_ID, is_superuser=True, via="cli")  # whoever can open the database file may do everything
 
 
 def import_file(database: Database, file: str, organization_id: int, study_id: int | None, dry_run: bool) -> int:
@@ -53,7 +50,7 @@ def _run(
 ) -> imports.ImportResult:
     body = imports.Import(organization_id=organization_id, study_id=study_id, rows=rows, dry_run=dry_run)
     with recorded(database, "imports.run") as session:
-        return imports.run(session, OPERATOR, body)
+        return imports.run(session, operator(), body)
 
 
 def _print_errors(done: imports.ImportResult, lines: dict[int, int]) -> None:

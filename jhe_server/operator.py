@@ -5,7 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .access import Actor
+
+
+def operator() -> Actor:
+    """Whoever can open the database may do everything, and is known to the audit by `via` alone."""
+    from .access import Actor
+    from .people import FIRST_ID
+
+    return Actor(FIRST_ID, is_superuser=True, via="cli")
 
 
 @contextmanager

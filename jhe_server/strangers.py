@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from .audit import Entry
+from .errors import ExchangeError
 
 ADDRESSES = 1000  # more in one minute share a row
 
@@ -35,5 +36,16 @@ class Strangers:
             closed = {key: n for key, n in self._counts.items() if everything or key[0] < this_minute}
             for key in closed:
                 del self._counts[key]
-        for (_, address), number in sorted(closed.items()):
-            self._record(Entry(verb="strangers", via="none", outcome="denied", count=number, address=address))
+        while closed:
+            key = min(closed)
+            try:
+                self._record(Entry(verb="strangers", via="none", outcome="denied", count=closed[key], address=key[1]))
+            except ExchangeError:  # a full disk, a busy store: counted still, and written when there is room again
+                self._restore(closed)
+                return
+            del closed[key]
+
+    def _restore(self, counts: dict[tuple[int, str], int]) -> None:
+        with self._lock:
+            for key, number in counts.items():
+                self._counts[key] = self._counts.get(key, 0) + number

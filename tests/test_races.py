@@ -12,11 +12,14 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ADMIN, MARK, MARY, MEGAN, PETER, TOM, Exchange, _fresh
+from indoors import bundle, reading
 from sqlalchemy import func, select
 
 from jhe_server import audit
+from jhe_server.fhir_api import FHIR_JSON
 from jhe_server.invitations import ISSUED, InvitationRow
 from jhe_server.ledger import ENROLLED, LedgerRow
+from jhe_server.observations import ObservationRow
 from jhe_server.patient_rows import PatientRow
 from jhe_server.studies import StudyPatientRow
 
@@ -208,4 +211,17 @@ def test_a_patient_removed_while_being_enrolled_is_in_no_study(raced: Exchange) 
         assert answers[1].status_code in (201, 400)
         assert number(raced, select(StudyPatientRow).where(StudyPatientRow.patient_id == made)) == 0
         assert admin.get(f"api/v1/patients/{made}").status_code == 404
+    unbroken(raced)
+
+
+def test_of_one_bundle_sent_four_times_at_once_each_entry_is_made_once(raced: Exchange) -> None:
+    """Four apps of one patient, or one that lost patience: every entry is 201 to one of them and 409 to the others."""
+    named = [reading(40001, 50004, identifier=[{"system": "urn:race", "value": str(i)}]) for i in range(50)]
+    before = number(raced, select(ObservationRow.id))
+    headers = {"Content-Type": FHIR_JSON}
+    answers = at_once(raced, [(MEGAN, lambda c: c.post("FHIR/R5", json=bundle(*named), headers=headers))] * 4)
+    assert statuses(answers) == {200: 4}
+    told = [[entry["response"]["status"][:3] for entry in answer.json()["entry"]] for answer in answers]
+    assert [sorted(entry) for entry in zip(*told, strict=True)] == [["201", "409", "409", "409"]] * 50
+    assert number(raced, select(ObservationRow.id)) == before + 50
     unbroken(raced)
