@@ -9,21 +9,16 @@ figures are reported for the machine they were taken on.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
 import pyarrow as pa
+from measuring import machine, report, served, timed
 
 import jhe_jupyter as jhe
 from jhe_server import imports, seed, tokens
@@ -76,45 +71,6 @@ def fill(file: Path, patients: int) -> str:
     return token
 
 
-@contextlib.contextmanager
-def served(file: Path) -> Iterator[str]:
-    """A server of our own on a free port."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    command = [sys.executable, "-m", "jhe_server", f"--port={port}", f"--database=sqlite:///{file}"]
-    with (file.parent / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=file.parent)
-    url = f"http://127.0.0.1:{port}/jhe"
-    try:
-        wait(url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait(url: str) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("the server did not start")
-
-
-def timed(action: object) -> float:
-    began = time.perf_counter()
-    action()  # type: ignore[operator]
-    return time.perf_counter() - began
-
-
-def report(what: str, figure: str, holds: bool) -> bool:
-    print(f"{'holds      ' if holds else 'falls short'}  {what}: {figure}", flush=True)
-    return holds
-
-
 def pages(client: httpx.Client, patients: int, runs: int = 60) -> bool:
     """A page of 50 at the start and far down, taken in turn."""
     far = patients * 9 // 10
@@ -162,11 +118,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=100_000)
     patients = parser.parse_args().patients
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}", flush=True)
+    print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "clinic.sqlite"
         token = fill(file, patients)
-        with served(file) as url:
+        with served(file) as (url, _):
             headers = {"Authorization": f"Bearer {token}"}
             with httpx.Client(base_url=f"{url}/", headers=headers, timeout=300, trust_env=False) as client:
                 results = [pages(client, patients)]

@@ -6,12 +6,12 @@ unless the Bundle is a transaction, which is all or nothing.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from . import audit, changes, consents, fhir, observations, omh
@@ -238,12 +238,14 @@ def _refuse_taken(session: Session, candidates: list[Candidate]) -> None:
             taken.update(candidate.identifiers)
 
 
-def _taken(session: Session, claimed: list[tuple[str, str]], size: int = 2000) -> set[tuple[str, str]]:
+def _taken(session: Session, claimed: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the identifiers that are somebody's, found by the index: system by system, since values alone repeat."""
     row = ObservationIdentifierRow
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(claimed), size):
-        rows = select(row.system, row.value).where(tuple_(row.system, row.value).in_(claimed[start : start + size]))
-        found |= {(system, value) for system, value in session.execute(rows)}
+    for system, named in groupby(claimed, lambda one: one[0]):
+        for values in chunks([value for _, value in named]):
+            rows = select(row.value).where(row.system == system, row.value.in_(values))
+            found |= {(system, value) for value in session.scalars(rows)}
     return found
 
 
@@ -272,6 +274,6 @@ def _point(candidate: Candidate) -> dict[str, Any]:
         "effective_end": None if point.effective_end is None else microseconds(point.effective_end),
         "utc_offset_minutes": point.utc_offset_minutes,
         "modality": point.modality,
-        "payload": json.dumps(candidate.payload, ensure_ascii=False, separators=(",", ":")),
+        "payload": candidate.payload,
         "identifiers": candidate.identifiers,
     }

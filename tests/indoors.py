@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from jhe_server import api, fhir, fhir_api, seed, tokens
 from jhe_server.audit import Entry
+from jhe_server.calls import ARROW, JSON, Credential, Reply, Request
 from jhe_server.consents import Answers, ToClear
 from jhe_server.db import Database
-from jhe_server.door import ARROW, JSON, Credential, Reply, Request
 from jhe_server.people import by_email
 from jhe_server.routes import by_pattern
 from jhe_server.settings import Settings
@@ -110,11 +110,11 @@ def rehearsal(clinic: Clinic) -> Iterator[Rehearsal]:
             outer.rollback()
 
 
-def examples(clinic: Clinic) -> hypothesis.settings:
-    """As many examples as the profile says on SQLite, and a fifth of them on PostgreSQL, where each takes longer."""
+def examples(clinic: Clinic, share: int = 1) -> hypothesis.settings:
+    """As many examples as the profile says (or a share of them), and a fifth on PostgreSQL, where each takes longer."""
     given = hypothesis.settings.default
     assert given is not None
-    return hypothesis.settings(max_examples=given.max_examples // (1 if clinic.database.is_sqlite else 5))
+    return hypothesis.settings(max_examples=max(2, given.max_examples // share // (1 if clinic.database.is_sqlite else 5)))
 
 
 # ------------------------------------------------------------------ bodies

@@ -105,7 +105,11 @@ def test_a_valid_data_point_of_every_code_is_accepted(code: str) -> None:
 
 @pytest.mark.parametrize("code", sorted(VALID))
 def test_every_column_of_a_data_point_is_a_leaf_of_its_code(code: str) -> None:
-    assert set(omh.flatten(VALID[code]["body"])) <= set(omh.leaves(code))
+    body = VALID[code]["body"]
+    values, rest = omh.laid_flat(body, code)
+    assert len(values) == len(omh.leaves(code))
+    assert not any(isinstance(value, bool | int | float | str) for value in rest.values())
+    assert set(rest) <= set(body)
 
 
 def properties(node: object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -344,7 +348,10 @@ def test_an_inner_interval_that_ends_before_it_starts_is_refused() -> None:
 
 def test_leaves_and_columns_share_their_names() -> None:
     body = VALID[BLOOD_PRESSURE]["body"] | {"body_posture": "sitting"}
-    assert omh.flatten(body) == {
+    values, rest = omh.laid_flat(body, BLOOD_PRESSURE)
+    named = dict(zip(omh.leaves(BLOOD_PRESSURE), values, strict=True))
+    assert rest == {}
+    assert {name: value for name, value in named.items() if value is not None} == {
         "systolic_blood_pressure_value": 121,
         "systolic_blood_pressure_unit": "mmHg",
         "diastolic_blood_pressure_value": 81,
@@ -378,9 +385,9 @@ def test_what_has_no_column_is_extra() -> None:
         "firmware": "2.1",
         "gone": None,
     }
-    assert omh.extra(body, "ieee:sleep-stage-summary:1.0") == {
+    assert omh.laid_flat(body, "ieee:sleep-stage-summary:1.0")[1] == {
         "sleep_stage_episodes": stages,
         "firmware": "2.1",
         "gone": None,
     }
-    assert omh.extra(VALID[HEART_RATE]["body"], HEART_RATE) == {}
+    assert omh.laid_flat(VALID[HEART_RATE]["body"], HEART_RATE)[1] == {}

@@ -17,7 +17,7 @@ from ..errors import Forbidden, Invalid
 from ..patient_rows import reach
 from ..studies import StudyCodeRow, StudyPatientRow, StudyRow
 from .rows import AnswerRow, ConsentPeriodRow
-from .shapes import Answered, Answers, ScopeConsent, StudyScopeConsents, ToClear
+from .shapes import Answered, Answers, ScopeConsent, StudyScopeConsents, ToClear, Withdrawal
 
 
 def answer(session: Session, actor: Actor, patient_id: int, body: Answers) -> Answered:
@@ -46,6 +46,24 @@ def _set(session: Session, actor: Actor, verb: str, patient_id: int, body: Answe
         said.append(StudyScopeConsents(study_id=study.id, scope_consents=answered))
     audit.note(session, count=sum(len(one.scope_consents) for one in said))
     return Answered(study_scope_consents=said)
+
+
+def withdraw(session: Session, actor: Actor, patient_id: int, body: Withdrawal) -> Answered:
+    """A no to everything a study asks for, answered before or not: one call, all of it or nothing."""
+    row = reach(session, actor, "consents.withdraw", patient_id)
+    study, time = _asking(session, actor, "consents.withdraw", row.id, body.study_id), now()
+    requested = select(CodeRow).join(StudyCodeRow, StudyCodeRow.code_id == CodeRow.id)
+    codes = session.scalars(requested.where(StudyCodeRow.study_id == study.id).order_by(CodeRow.id)).all()
+    for code in codes:
+        record(session, actor, study, row.id, code, False, body.reason, time)
+    changes.note(session, "consent", row.id, [study.organization_id], row.id)
+    audit.note(session, count=len(codes))
+    said = [
+        ScopeConsent(code=code_shape(code), consented=False, consented_time=time, actor_id=actor.user_id,
+                     reason=body.reason)
+        for code in codes
+    ]  # fmt: skip
+    return Answered(study_scope_consents=[StudyScopeConsents(study_id=study.id, scope_consents=said)])
 
 
 def _asking(session: Session, actor: Actor, verb: str, patient_id: int, study_id: int) -> StudyRow:

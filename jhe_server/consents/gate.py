@@ -3,6 +3,9 @@
 A practitioner reads an observation only while, in some study of an organization of theirs, the patient is enrolled, the
 study requests the code, and the patient consents to it. An answer cannot exist without its enrolment and its request
 (foreign keys see to it), so the gate asks for the answer alone.
+
+What opens is therefore a set of (patient, code) pairs: `consented` in whole, `kept` in part, by time. Lists ask which
+pairs are open, once, and not of every row whether it is; only what is kept is judged row by row.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     and_,
     or_,
     select,
+    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -22,6 +27,8 @@ from .. import ledger, studies
 from ..access import Actor
 from ..studies import StudyRow
 from .rows import AnswerRow, ConsentPeriodRow
+
+_PAIR = (AnswerRow.patient_id, AnswerRow.code_id)
 
 
 def gate(
@@ -38,24 +45,83 @@ def gate(
     """Whether the actor may read what was measured of this patient with this code between start and end.
 
     Every read of observations narrows its select by this and by nothing else. A patient reads all of their own; a
-    superuser counts as a member of every organization.
+    superuser counts as a member of every organization. `study_id` may be a column of the select around it.
     """
-    consented = select(AnswerRow.study_id).join(StudyRow, StudyRow.id == AnswerRow.study_id)
-    consented = consented.where(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
-    consented = consented.where(or_(AnswerRow.consented, _kept(start, end)))
+    if actor.patient_id is not None and study_id is None and organization_id is None:
+        return patient == actor.patient_id
+    yes = consented(actor, verb, study_id, organization_id)
+    withdrawn = kept(actor, verb, study_id, organization_id).where(_in_force(start, end))
+    if isinstance(study_id, ColumnElement):
+        here = and_(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
+        opened: ColumnElement[bool] = or_(yes.where(here).exists(), withdrawn.where(here).exists())
+    else:
+        # Pairs first: an index leads from them to their rows. Which of the two it is, is asked of those rows alone.
+        pair = tuple_(patient, code)
+        here = and_(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
+        either = answered(actor, verb, study_id, organization_id)
+        opened = and_(pair.in_(either), or_(pair.in_(yes), withdrawn.where(here).exists()))
+    return opened if actor.patient_id is None else and_(patient == actor.patient_id, opened)
+
+
+def pair_gate(
+    actor: Actor,
+    patient: ColumnElement[Any],
+    code: ColumnElement[Any],
+    *,
+    whole: bool,
+    study_id: int | None = None,
+    organization_id: int | None = None,
+    verb: str = "observations.search",
+) -> ColumnElement[bool]:
+    """Whether the gate opens to everything (`whole`) or to something that was measured of a patient with a code."""
+    if actor.patient_id is not None and study_id is None and organization_id is None:
+        return patient == actor.patient_id
+    opened = consented if whole else answered
+    return tuple_(patient, code).in_(opened(actor, verb, study_id, organization_id))
+
+
+def answered(
+    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None = None, organization_id: int | None = None
+) -> Select[*tuple[Any, ...]]:
+    """The (patient, code) pairs of which the actor may read something: the consented and the kept."""
+    return _answers(actor, verb, study_id, organization_id).where(or_(AnswerRow.consented, _withdrawn()))
+
+
+def consented(
+    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None = None, organization_id: int | None = None
+) -> Select[*tuple[Any, ...]]:
+    """The (patient, code) pairs of which the actor may read everything."""
+    return _answers(actor, verb, study_id, organization_id).where(AnswerRow.consented)
+
+
+def kept(
+    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None = None, organization_id: int | None = None
+) -> Select[*tuple[Any, ...]]:
+    """The (patient, code) pairs, withdrawn, of a study that keeps what was measured while consent was in force."""
+    return _answers(actor, verb, study_id, organization_id).where(_withdrawn())
+
+
+def _answers(
+    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None, organization_id: int | None
+) -> Select[*tuple[Any, ...]]:
+    """The answers to studies that count for the actor."""
+    rows: Select[*tuple[Any, ...]] = select(*_PAIR).join(StudyRow, StudyRow.id == AnswerRow.study_id)
     if study_id is not None:
-        consented = consented.where(AnswerRow.study_id == study_id)
+        rows = rows.where(AnswerRow.study_id == study_id)
     if organization_id is not None:
-        consented = consented.where(StudyRow.organization_id == organization_id)
+        rows = rows.where(StudyRow.organization_id == organization_id)
     if actor.patient_id is not None:
-        own = patient == actor.patient_id
-        return own if study_id is None and organization_id is None else and_(own, consented.exists())
+        return rows.where(AnswerRow.patient_id == actor.patient_id)
     allowed = actor.organizations(verb)
-    return (consented if allowed is None else consented.where(StudyRow.organization_id.in_(allowed))).exists()
+    return rows if allowed is None else rows.where(StudyRow.organization_id.in_(allowed))
 
 
-def _kept(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[bool]:
-    """A withdrawn answer of a study that keeps data: measured entirely between a grant and its withdrawal."""
+def _withdrawn() -> ColumnElement[bool]:
+    return and_(~AnswerRow.consented, StudyRow.data_after_withdrawal == ledger.KEEP)
+
+
+def _in_force(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Measured entirely between a grant and its withdrawal."""
     inside = select(ConsentPeriodRow.study_id).where(
         ConsentPeriodRow.study_id == AnswerRow.study_id,
         ConsentPeriodRow.patient_id == AnswerRow.patient_id,
@@ -65,7 +131,7 @@ def _kept(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[b
     )
     # `start` and `end` are two selects further out, where correlation has to be said: left to itself, the observation
     # would be joined here a second time, and any patient's reading in the period would open them all.
-    return and_(StudyRow.data_after_withdrawal == ledger.KEEP, inside.correlate_except(ConsentPeriodRow).exists())
+    return inside.correlate_except(ConsentPeriodRow).exists()
 
 
 def uploadable(session: Session, actor: Actor, patients: Iterable[int]) -> set[tuple[int, int]]:

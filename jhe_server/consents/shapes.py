@@ -46,6 +46,13 @@ class ToClear(Body):
     study_scope_consents: Annotated[list[StudyToClear], Field(min_length=1)]
 
 
+class Withdrawal(Body):
+    """Everything a study asks for, at once."""
+
+    study_id: Id
+    reason: Line | None = None
+
+
 class AsOf(Query):
     as_of: Moment | None = None
     reset: str | None = None

@@ -6,7 +6,6 @@ invitations, uploads) is therefore written with its own time, by the rooms' own 
 
 from __future__ import annotations
 
-import json
 import secrets
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -166,6 +165,6 @@ def _point(patient_id: int, code: CodeRow, data_source_id: int, payload: dict[st
         "effective_end": None if checked.effective_end is None else microseconds(checked.effective_end),
         "utc_offset_minutes": checked.utc_offset_minutes,
         "modality": checked.modality,
-        "payload": json.dumps(payload, separators=(",", ":")),
+        "payload": payload,
         "identifiers": [],
     }

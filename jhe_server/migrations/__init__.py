@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 if TYPE_CHECKING:
     from ..db import Database
 
-HEAD = "0002"
+HEAD = "0004"
 
 
 def revision(database: Database) -> str | None:

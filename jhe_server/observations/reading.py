@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from .. import audit, consents, fhir
+from .. import audit, consents, fhir, studies
 from ..access import Actor
 from ..db import count, microseconds, moment, ordered, within
 from ..devices import CodeRow, DataSourceRow
@@ -123,16 +123,19 @@ def _full(ids: list[int]) -> Select[*tuple[Any, ...]]:
 def fetched(session: Session, ids: list[int], actor: Actor) -> list[Any]:
     rows = {row[0].id: row for row in session.execute(_full(ids))}
     patients = {row[0].patient_id for row in rows.values()}
-    audit.note(session, patients=patients, organizations=_homes(session, actor, patients), count=len(rows))
+    audit.note(session, patients=patients, organizations=homes_of(session, actor, patients), count=len(rows))
     return [rows[id] for id in ids if id in rows]
 
 
-def _homes(session: Session, actor: Actor, patients: set[int]) -> set[int]:
-    """The organizations through which the actor knows the patients of a page: whom the audit row concerns."""
+def homes_of(session: Session, actor: Actor, patients: set[int]) -> set[int]:
+    """The organizations through which the actor knows the patients of an answer: whom the audit row concerns."""
     home = PatientOrganizationRow.organization_id
-    rows = select(home).where(PatientOrganizationRow.patient_id.in_(patients)).distinct()
     allowed = actor.organizations("patients.get")
-    return set(session.scalars(rows if allowed is None else rows.where(home.in_(allowed))))
+    found: set[int] = set()
+    for chunk in studies.chunks(sorted(patients)):
+        rows = select(home).where(PatientOrganizationRow.patient_id.in_(chunk)).distinct()
+        found |= set(session.scalars(rows if allowed is None else rows.where(home.in_(allowed))))
+    return found
 
 
 def shapes(session: Session, ids: list[int], actor: Actor) -> list[Observation]:

@@ -1,10 +1,13 @@
-"""The rows of observations: narrow and typed, with the payload and the identifiers in tables of their own."""
+"""The rows of observations: narrow and typed, with the payload and the identifiers in tables of their own.
+
+Beside them, derived from them, the same again as columns: every observation is in one segment or is listed as loose.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Identity, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base, BigId, UTCTime
@@ -14,7 +17,8 @@ class ObservationRow(Base):
     __tablename__ = "observation"
     __table_args__ = (
         Index("observation_patient", "patient_id", "code_id", "effective_start"),
-        Index("observation_updated", "last_updated", "id"),
+        # Newest first, through the gate: the pair is in the index, so that passing over rows does not read them.
+        Index("observation_updated", "last_updated", "id", "patient_id", "code_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -42,8 +46,42 @@ class PayloadRow(Base):
 
 class ObservationIdentifierRow(Base):
     __tablename__ = "observation_identifier"
-    __table_args__ = (Index("observation_identifier_observation", "observation_id"),)
+    __table_args__ = (Index("observation_identifier_observation", "observation_id"), {"sqlite_with_rowid": False})
 
     system: Mapped[str] = mapped_column(String(1000), primary_key=True)
     value: Mapped[str] = mapped_column(String(1000), primary_key=True)
     observation_id: Mapped[int] = mapped_column(ForeignKey("observation.id", ondelete="CASCADE"))
+
+
+class SegmentRow(Base):
+    """Observations of one patient and code as one compressed Arrow batch, as it leaves in a stream.
+
+    `layout` is the digest of its columns; `words` are those its word columns count. The times span what is in it, to
+    tell without opening it whether a question about time concerns it in whole, in part, or not at all.
+    """
+
+    __tablename__ = "observation_segment"
+    __table_args__ = (Index("observation_segment_pair", "patient_id", "code_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, Identity(), primary_key=True)
+    patient_id: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    code_id: Mapped[int] = mapped_column(ForeignKey("code.id"))
+    layout: Mapped[str] = mapped_column(String(32))
+    rows: Mapped[int]
+    first_id: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    earliest: Mapped[int | None] = mapped_column(BigInteger)  # of effective_start; null where any row has none
+    latest: Mapped[int | None] = mapped_column(BigInteger)
+    words: Mapped[dict[str, list[str]]] = mapped_column(JSON)
+    batch: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LooseRow(Base):
+    """An observation that is in no segment yet."""
+
+    __tablename__ = "observation_loose"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    patient_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    code_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    observation_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+import orjson
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from .. import audit, changes, studies
 from ..access import Actor
-from ..db import now
+from ..bulk import insert_many, reserve_ids
+from ..db import microseconds, now
 from ..errors import Forbidden, NotFound
 from ..patient_rows import PatientOrganizationRow, shared
+from . import segments
 from .reading import readable
 from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow
+
+# The columns a data point is written with, in the order in which `typed` reads them.
+POINT = ("patient_id", "code_id", "data_source_id", "status", "effective_start", "effective_end", "utc_offset_minutes",
+         "modality")  # fmt: skip
 
 
 def remove(session: Session, actor: Actor, observation_id: int) -> None:
@@ -29,44 +36,46 @@ def remove(session: Session, actor: Actor, observation_id: int) -> None:
     # A manager elsewhere who reads it as a viewer here has no say in it: the gate has to open to a manager.
     if session.scalar(readable(actor, "observations.remove").where(one)) is None:
         raise Forbidden()
-    forget(session, [row.patient_id], only=observation_id)
+    pair = (row.patient_id, row.code_id)
+    session.execute(delete(ObservationRow).where(one))
+    segments.take_out(session, pair, observation_id)
+    _changed(session, [pair[0]])
 
 
-def forget(session: Session, patients: Iterable[int], only: int | None = None) -> None:
-    """Delete observations (one, or all of the patients) with their payloads and identifiers."""
+def forget(session: Session, patients: Iterable[int]) -> None:
+    """Delete all observations of the patients with their payloads and identifiers."""
     for chunk in studies.chunks(sorted(set(patients))):
-        rows = delete(ObservationRow).where(ObservationRow.patient_id.in_(chunk))
-        session.execute(rows if only is None else rows.where(ObservationRow.id == only))
-        homes = select(PatientOrganizationRow.patient_id, PatientOrganizationRow.organization_id)
-        for patient_id, home in session.execute(homes.where(PatientOrganizationRow.patient_id.in_(chunk))):
-            changes.note(session, "observations", patient_id, [home], patient_id)
+        segments.forget(session, chunk)
+        session.execute(delete(ObservationRow).where(ObservationRow.patient_id.in_(chunk)))
+        _changed(session, chunk)
+
+
+def _changed(session: Session, patients: Sequence[int]) -> None:
+    homes = select(PatientOrganizationRow.patient_id, PatientOrganizationRow.organization_id)
+    for patient_id, home in session.execute(homes.where(PatientOrganizationRow.patient_id.in_(patients))):
+        changes.note(session, "observations", patient_id, [home], patient_id)
 
 
 def add(session: Session, points: list[dict[str, Any]]) -> list[int]:
     """Write checked data points set-wise; their ids, in order.
 
-    A point has the columns of `ObservationRow`, `payload` (text), `identifiers` [(system, value)] and, where it was
-    uploaded in the past, `created`.
+    A point has the columns of `ObservationRow`, `payload` (the decoded data point), `identifiers` [(system, value)]
+    and, where it was uploaded in the past, `created`.
     """
     if not points:
         return []
-    time = now()
-    columns = ("patient_id", "code_id", "data_source_id", "status", "effective_start", "effective_end",
-               "utc_offset_minutes", "modality")  # fmt: skip
-    stamps = [point.get("created") or time for point in points]
+    time = microseconds(now())
+    stamps = [microseconds(point["created"]) if point.get("created") else time for point in points]
+    ids = reserve_ids(session, ObservationRow, len(points))
     rows = [
-        {name: point[name] for name in columns} | {"created": stamp, "last_updated": stamp}
-        for point, stamp in zip(points, stamps, strict=True)
+        (id, *(point[name] for name in POINT), stamp, stamp)
+        for id, point, stamp in zip(ids, points, stamps, strict=True)
     ]
-    inserted = insert(ObservationRow).returning(ObservationRow.id, sort_by_parameter_order=True)
-    ids = list(session.scalars(inserted, rows))
-    pairs = list(zip(ids, points, strict=True))
-    session.execute(insert(PayloadRow), [{"observation_id": id, "payload": point["payload"]} for id, point in pairs])
-    named = [
-        {"system": system, "value": value, "observation_id": id}
-        for id, point in pairs
-        for system, value in point["identifiers"]
-    ]
+    insert_many(session, ObservationRow, ("id", *POINT, "created", "last_updated"), rows)
+    texts = (orjson.dumps(point["payload"]).decode() for point in points)
+    insert_many(session, PayloadRow, ("observation_id", "payload"), zip(ids, texts, strict=True))
+    named = [(*name, id) for id, point in zip(ids, points, strict=True) for name in point["identifiers"]]
     if named:
-        session.execute(insert(ObservationIdentifierRow), named)
-    return ids
+        insert_many(session, ObservationIdentifierRow, ("system", "value", "observation_id"), named)
+    segments.arrived(session, [(*row[:8], row[9], row[8], point["payload"]) for row, point in zip(rows, points, strict=True)])
+    return list(ids)

@@ -1,18 +1,16 @@
-"""A data point is checked here: envelope, code, times, limits, schema; and laid flat for the frames."""
+"""A data point is checked here: envelope, code, times, limits, schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jhe_server.omh.limits import NOT_A_READING, broken_limit
 from jhe_server.omh.refusals import Path, refusal
-from jhe_server.omh.schemas import QUESTIONNAIRE, TIME_FRAME, BodySchema, compiled, leaves
+from jhe_server.omh.schemas import QUESTIONNAIRE, TIME_FRAME, BodySchema, compiled
 from jhe_server.omh.times import Effective, effective_time, interval, parse_date_time
-
-Scalar = bool | int | float | str
 
 _DEEPEST = 64  # levels; the deepest schema has 8
 _LARGEST = 1e300  # beyond it a number is a mistake, and soon an infinity
@@ -183,42 +181,3 @@ def _questionnaire(payload: object, latest: datetime) -> DataPoint:
         start, offset = parse_date_time(authored, ("authored",))
         _check_moment(authored, ("authored",), latest)
     return DataPoint(start, None, offset, "self-reported", QUESTIONNAIRE)
-
-
-def flatten(body: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The scalars of a body under the names of `leaves`: nested keys joined by `_`, no time frame, lists or nulls.
-
-    >>> flatten({"heart_rate": {"value": 72, "unit": "beats/min"}, "effective_time_frame": {"date_time": "2026"}})
-    {'heart_rate_value': 72, 'heart_rate_unit': 'beats/min'}
-    """
-    return dict(_scalars(body, "", skip=TIME_FRAME))
-
-
-def _scalars(node: Mapping[str, Any], prefix: str, skip: str = "") -> Iterator[tuple[str, Scalar]]:
-    for key, value in node.items():
-        if key == skip:
-            continue
-        if isinstance(value, dict):
-            yield from _scalars(value, f"{prefix}{key}_")
-        elif isinstance(value, bool | int | float | str):
-            yield prefix + key, value
-
-
-def extra(body: Mapping[str, Any], code: str) -> dict[str, Any]:
-    """What of a body has no column in `leaves(code)`, in its own nesting: lists, and keys the schema does not name.
-
-    >>> extra({"heart_rate": {"value": 72, "unit": "beats/min", "quality": 3}}, "omh:heart-rate:2.0")
-    {'heart_rate': {'quality': 3}}
-    """
-    return _unnamed(body, "", leaves(code), skip=TIME_FRAME)
-
-
-def _unnamed(node: Mapping[str, Any], prefix: str, named: Mapping[str, str], skip: str = "") -> dict[str, Any]:
-    rest: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == skip or prefix + key in named:
-            continue
-        kept = _unnamed(value, f"{prefix}{key}_", named) if isinstance(value, dict) else value
-        if kept or not isinstance(value, dict):
-            rest[key] = kept
-    return rest

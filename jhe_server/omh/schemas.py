@@ -58,25 +58,39 @@ def leaves(code: str) -> dict[str, str]:
     >>> leaves("omh:heart-rate:2.0")["heart_rate_value"], leaves("omh:heart-rate:2.0")["heart_rate_unit"]
     ('double', 'string')
     """
+    return {"_".join(path): kind for path, kind in _leaves(code)}
+
+
+def leaf_paths(code: str) -> dict[str, tuple[str, ...]]:
+    """The same columns with the keys that lead to each through the body.
+
+    >>> leaf_paths("omh:heart-rate:2.0")["heart_rate_unit"]
+    ('heart_rate', 'unit')
+    """
+    return {"_".join(path): path for path, _ in _leaves(code)}
+
+
+@cache
+def _leaves(code: str) -> list[tuple[tuple[str, ...], str]]:
     if code == QUESTIONNAIRE:
-        return {}
+        return []
     properties = _properties(_body_schema(code), _base(code))
-    return {
-        column: kind
+    return [
+        leaf
         for key, (schema, base) in properties.items()
         if key != TIME_FRAME
-        for column, kind in _columns(key, schema, base)
-    }
+        for leaf in _columns((key,), schema, base)
+    ]
 
 
-def _columns(name: str, schema: Schema, base: str) -> Iterator[tuple[str, str]]:
+def _columns(path: tuple[str, ...], schema: Schema, base: str) -> Iterator[tuple[tuple[str, ...], str]]:
     parts = list(_parts(schema, base))
     inner = _properties(schema, base)
     if inner:
         for key, (child, child_base) in inner.items():
-            yield from _columns(f"{name}_{key}", child, child_base)
+            yield from _columns((*path, key), child, child_base)
     elif not any(part.get("type") == "array" for part, _ in parts):
-        yield name, _kind(parts)
+        yield path, _kind(parts)
 
 
 def _kind(parts: list[tuple[Schema, str]]) -> str:

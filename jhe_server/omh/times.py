@@ -28,6 +28,10 @@ _MEAN_MONTH = timedelta(days=365.2425 / 12)  # Gregorian mean, for the fractions
 # The schema names the parts and commits to no hours; quarters of the day are ours.
 _PART_OF_DAY = {"night": 0, "morning": 6, "afternoon": 12, "evening": 18}
 
+# A data point says the same moment two or three times, and a Bundle says few.
+_KNOWN: dict[str, tuple[datetime, int | None]] = {}
+_REMEMBERED = 4096
+
 Effective = tuple[datetime | None, datetime | None, int | None]
 
 
@@ -45,6 +49,17 @@ def parse_date_time(text: object, path: Path = ()) -> tuple[datetime, int | None
     Traceback (most recent call last):
     jhe_server.errors.Unprocessable: /body must be an RFC 3339 date-time such as 2026-03-01T08:00:00-05:00.
     """
+    known = _KNOWN.get(text) if type(text) is str else None
+    if known is not None:
+        return known
+    found = _parsed(text, path)
+    if len(_KNOWN) >= _REMEMBERED:
+        _KNOWN.clear()
+    _KNOWN[str(text)] = found
+    return found
+
+
+def _parsed(text: object, path: Path) -> tuple[datetime, int | None]:
     match = _DATE_TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise refusal(path, "must be an RFC 3339 date-time such as 2026-03-01T08:00:00-05:00")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from .rows import StudyPatientRow, StudyRow
 from .shapes import PatientIds, StudyPatient, StudyPatients
 from .writing import touched
 
+T = TypeVar("T")
 APART = "Patient and study must share the same organization"
 
 
@@ -54,7 +56,7 @@ def enrolled(session: Session, study_id: int, ids: list[int]) -> set[int]:
     return {id for chunk in chunks(ids) for id in session.scalars(rows.where(StudyPatientRow.patient_id.in_(chunk)))}
 
 
-def chunks(ids: list[int], size: int = 5000) -> Iterable[list[int]]:
+def chunks(ids: Sequence[T], size: int = 5000) -> Iterable[Sequence[T]]:
     """A long list of ids in parts that a statement can carry (SQLite takes 32,766 parameters)."""
     return (ids[i : i + size] for i in range(0, len(ids), size))
 

@@ -1,0 +1,58 @@
+"""What every benchmark needs: a server of its own, a stopwatch, a line per promise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+
+
+@contextlib.contextmanager
+def served(file: Path) -> Iterator[tuple[str, int]]:
+    """A server of our own on a free port: its address and its process id."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "jhe_server", f"--port={port}", f"--database=sqlite:///{file}"]
+    with (file.parent / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=file.parent)
+    url = f"http://127.0.0.1:{port}/jhe"
+    try:
+        wait(url)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait(url: str) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("the server did not start")
+
+
+def timed(action: object) -> float:
+    began = time.perf_counter()
+    action()  # type: ignore[operator]
+    return time.perf_counter() - began
+
+
+def report(what: str, figure: str, holds: bool) -> bool:
+    print(f"{'holds      ' if holds else 'falls short'}  {what}: {figure}", flush=True)
+    return holds
