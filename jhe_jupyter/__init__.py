@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnknownName,
         Unprocessable,
         Unreadable,
+        UploadInterrupted,
     )
     from .exchange import Exchange
     from .invitation import Invitation
@@ -65,6 +66,7 @@ __all__ = [
     "UnknownName",
     "Unprocessable",
     "Unreadable",
+    "UploadInterrupted",
     "connect",
     "read_csv",
 ]

@@ -15,6 +15,9 @@ from .errors import NotFound
 from .fhir import FHIRClient
 
 
+FROM_NOW_ON = 2**53  # a number no change has: the Exchange answers with the last one there is
+
+
 class Client(FHIRClient):
     """A connection with a method for every endpoint; see `Connection` for its arguments and errors.
 
@@ -125,6 +128,10 @@ class Client(FHIRClient):
         """Yield a study's answers, one per patient and code."""
         return self.list_api(f"studies/{study_id}/consents", {"as_of": as_of})
 
+    def list_consent_history(self, patient_id: int) -> Generator[Json]:
+        """Yield every answer of a patient from the ledger, the newest first: who recorded it, when and why."""
+        return self.list_api(f"patients/{patient_id}/consents/history")
+
     def post_patient_consents(self, patient_id: int, answers: Sequence[Json]) -> Json:
         """Record answers, `[{studyId, scopeConsents: [{codingSystem, codingCode, consented}], reason}]`."""
         return self._write("POST", f"patients/{patient_id}/consents", {"studyScopeConsents": list(answers)})
@@ -200,6 +207,10 @@ class Client(FHIRClient):
         """Give a study's patients an app; idempotent."""
         return self._add(f"studies/{id}/clients", {"client_id": client_id})
 
+    def list_study_clients(self, id: int) -> Generator[Json]:
+        """Yield the apps of a study: `{study, client}` each."""
+        return self.list_api(f"studies/{id}/clients")
+
     def delete_study_client(self, id: int, client_id: int) -> None:
         """Take an app from a study's patients."""
         self._write("DELETE", f"studies/{id}/clients", {"client_id": client_id})
@@ -229,6 +240,10 @@ class Client(FHIRClient):
     def delete_organization(self, id: int) -> None:
         """Delete an organization that holds nothing any more."""
         self._write("DELETE", f"organizations/{id}")
+
+    def get_organization_types(self) -> Json:
+        """The types an organization can have, with what they mean."""
+        return self._get("organizations/types")
 
     def list_organization_users(self, id: int) -> Generator[Json]:
         """Yield the people of an organization with their roles."""
@@ -266,6 +281,13 @@ class Client(FHIRClient):
     def list_audit(self, params: Mapping[str, Any] | None = None) -> Generator[Json]:
         """Yield audit rows: who did what to whose data, refusals included."""
         return self.list_api("audit", params)
+
+    def get_changes(self, since: int | None = None, wait: float = 0.0) -> Json:
+        """What was written after the change numbered `since`, waiting up to `wait` seconds for something new.
+
+        `{changes: [{seq, concept, id}], next}`; ask again with `next`. Without `since`: nothing, and where to start.
+        """
+        return self._get("changes", {"since": FROM_NOW_ON if since is None else since, "wait": wait})
 
     def _add(self, path: str, body: Json) -> list[Json]:
         """Add to a list where twice is once; the answer is what was added."""

@@ -7,14 +7,14 @@ way is finished by running it again.
 from __future__ import annotations
 
 import json
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
 from .errors import ConnectionLost, ExchangeError, ImportInterrupted, Unavailable
+from .progress import bar
 from .roster import SPELLINGS, Record, Roster, read_csv, read_roster
 
 if TYPE_CHECKING:
@@ -96,16 +96,17 @@ class Plan:
         index = pd.Index(ACTIONS, name="action")
         return pd.Series([counts[action] for action in ACTIONS], index=index, name="rows", dtype="int64")
 
-    def apply(self, invite: bool = False, progress: bool = True) -> pd.DataFrame:
+    def apply(self, invite: bool = False, progress: bool | Callable[[int, int], bool] = True) -> pd.DataFrame:
         """Do it, and say per row what was done: `row, action, status, patient_id, message, invitation_link`.
 
         `status` is `done`, `error`, or `changed` where the Exchange had moved on since the plan and something else
         was right to do; `message` says what. Rows with errors stop nobody else. Running it again does no harm and
-        finishes a run that was cut off. Raises ImportInterrupted, with `.done`, when the server goes away half way.
+        finishes a run that was cut off. `progress` shows a bar, or is called with rows done and rows in all after each
+        request, and stops there by answering False. Raises ImportInterrupted, with `.done`, when the server goes away half way.
         """
         rows = [self._sent(one) for one in self._roster if one.problem is None]
         answered: dict[int, Json] = {}
-        with _bar(len(rows), progress) as bar:
+        with bar(len(rows), "Importing", shown=progress is True) as shown:
             for chunk in chunks(rows, INVITED_AT_ONCE if invite else APPLIED_AT_ONCE):
                 try:
                     answered |= self._apply(chunk, invite)
@@ -113,7 +114,9 @@ class Plan:
                     if not answered and not isinstance(error, ConnectionLost | Unavailable):
                         raise
                     raise self._interrupted(error, answered, len(rows)) from None
-                bar.update(len(chunk))
+                shown.update(len(chunk))
+                if callable(progress) and not progress(len(answered), len(rows)):
+                    break
         return self._result(answered)
 
     def __repr__(self) -> str:
@@ -260,11 +263,3 @@ def our_name(field: str) -> str:
 
 def _person(row: Json) -> str:
     return str(row.get("email") or row["row"]).strip().casefold()
-
-
-def _bar(total: int, progress: bool) -> Any:
-    """A progress bar, in notebooks as a widget where there are widgets, else as text."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tqdm complains when ipywidgets is missing; the text bar is as good
-        from tqdm.auto import tqdm
-    return tqdm(total=total, unit=" rows", desc="Importing", disable=not progress)

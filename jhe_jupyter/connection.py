@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 
 from .errors import refusal
-from .transport import REPEATABLE, TokenAuth, is_loopback, send, server_url
+from .remembered import Answer, Remembered
+from .transport import REPEATABLE, Arriving, TokenAuth, is_loopback, receive, send, server_url
 
+T = TypeVar("T")
 Json = dict[str, Any]
 PAGE_SIZE = 1000
 ARROW = "application/vnd.apache.arrow.stream"
@@ -46,6 +48,7 @@ class Connection:
             timeout=timeout,
             trust_env=not is_loopback(self._url),
         )
+        self._remembered = Remembered()
         weakref.finalize(self, self._http.close)  # a notebook never closes anything
 
     @property
@@ -57,8 +60,9 @@ class Connection:
         return f"{type(self).__name__}({self.url!r})"
 
     def close(self) -> None:
-        """Close the connections; going out of use does it too."""
+        """Close the connections and forget the answers; going out of use does it too."""
         self._http.close()
+        self._remembered.forget()
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +125,10 @@ class Connection:
         """Yield the results of every page of an `/api/v1` list, at most `limit`; nothing is left out silently."""
         return _at_most(limit, self._pages(path, {"pageSize": _page_size(limit), **(params or {})}))
 
+    def get_page(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
+        """One page of an `/api/v1` list: `{count, next, previous, results}`; for those who turn pages themselves."""
+        return self._get(path, params)
+
     def _pages(self, path: str, params: Mapping[str, Any]) -> Generator[Json]:
         query = httpx.QueryParams(_given(params))
         while True:
@@ -155,16 +163,33 @@ class Connection:
                 return
             query = httpx.URL(links["next"]).params
 
-    def arrow_stream(self, path: str, params: Mapping[str, Any] | None = None) -> bytes | None:
-        """The whole list as one Arrow IPC stream, or None where the server does not offer it for this path."""
-        response = self.api_request(
-            path, params=_given(params), headers={"Accept": ARROW}, check=False, return_response=True
-        )
-        if response.is_success and response.headers.get("Content-Type", "").startswith(ARROW):
-            return bytes(response.content)
-        if response.is_success or response.status_code == 406:
-            return None
-        raise refusal(response) from None
+    def read_arrow(
+        self,
+        path: str,
+        read: Callable[[Arriving], T],
+        params: Mapping[str, Any] | None = None,
+        *,
+        shape: str,
+        size: Callable[[T], int],
+    ) -> T | None:
+        """What `read` makes of the whole list, arriving as one Arrow IPC stream; None where it is not offered.
+
+        What it made is remembered, in memory only, as long as there is room for its `size` in bytes (1 GiB for all,
+        those not asked for longest go first). Asked again, the server is asked whether anything changed, and where
+        nothing did the same object is returned; who hands it on hands on a copy. `shape` tells readers of one list
+        from another.
+        """
+        given = _given(params)
+        question = (path, shape, *sorted(given.items()))
+        known = self._remembered.recall(question)
+        headers = {"Accept": ARROW, "Accept-Encoding": "identity"}  # it is compressed already
+        if known is not None:
+            headers["If-None-Match"] = known.etag
+        request = self._http.build_request("GET", self._address(path, fhir=False), params=given, headers=headers)
+        value, etag = receive(self._http, request, lambda response: _streamed(response, read, known))
+        if value is not None and etag:
+            self._remembered.keep(question, Answer(etag, value, size(value)))
+        return value
 
     # -- shorthands -------------------------------------------------------------------------------------------------
 
@@ -182,6 +207,20 @@ class Connection:
 def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
     """The parameters that were given: None is not sent, so that a default stays the server's."""
     return {name: value for name, value in (params or {}).items() if value is not None}
+
+
+def _streamed(
+    response: httpx.Response, read: Callable[[Arriving], T], known: Answer | None
+) -> tuple[T | None, str | None]:
+    """What `read` makes of a streamed answer, or what is known where that still holds, with its ETag."""
+    if response.status_code == 304 and known is not None:
+        return known.value, known.etag
+    if response.is_success and response.headers.get("Content-Type", "").startswith(ARROW):
+        return read(Arriving(response)), response.headers.get("ETag")
+    response.read()
+    if response.is_success or response.status_code == 406:
+        return None, None
+    raise refusal(response) from None
 
 
 def _page_size(limit: int | None) -> int:

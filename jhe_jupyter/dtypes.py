@@ -1,8 +1,9 @@
-"""Columns of a promised dtype, empty or not, from JSON records or from an Arrow stream. Pure."""
+"""Columns of a promised dtype, empty or not, from JSON records. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -53,48 +54,19 @@ def with_backend(frame: pd.DataFrame, backend: str | None) -> pd.DataFrame:
     raise ValueError(f"dtype_backend is 'numpy_nullable', 'pyarrow' or None, not {backend!r}")
 
 
-def from_arrow(stream: bytes, schema: Mapping[str, str], renamed: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """An Arrow IPC stream as a frame with exactly the columns and dtypes of `schema`; what is missing there is null.
+def copied(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame to hand out of one that is kept: what is changed in it changes nothing here.
 
-    Column names are taken in snake_case, whichever way the stream spells them; `renamed` maps the stream's to ours.
+    From pandas 3 on that costs nothing, since columns are copied when they are written to; before, all of them are.
     """
-    import pyarrow as pa
-
-    with pa.ipc.open_stream(stream) as reader:
-        table = reader.read_all()
-    names = {(renamed or {}).get(snake(name), snake(name)): name for name in table.column_names}
-    nulls = pa.nulls(table.num_rows)
-    return pd.DataFrame(
-        {
-            name: _arrow_column(table[names[name]] if name in names else pa.chunked_array([nulls]), kind)
-            for name, kind in schema.items()
-        }
-    )
+    copy = frame.copy(deep=int(pd.__version__.partition(".")[0]) < 3)
+    copy.attrs = deepcopy(frame.attrs)
+    return copy
 
 
-def _arrow_column(values: Any, kind: str) -> Any:
-    """One Arrow column in the dtype of `kind`, converted in Arrow: a million rows take milliseconds there."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type) and kind != "category":
-        values = values.cast(values.type.value_type)
-    match kind:
-        case "utc":
-            return values.cast(pa.timestamp("us", tz="UTC")).to_pandas()
-        case "date" | "local":
-            return values.cast(pa.timestamp("us")).to_pandas()
-        case "text":
-            return values.cast(pa.string()).to_pandas().astype(TEXT)
-        case "category":
-            words = values if pa.types.is_dictionary(values.type) else values.cast(pa.string()).dictionary_encode()
-            return words.to_pandas()
-        case "object":
-            return values.to_pandas().astype(object)
-        case _:
-            dtype = pd.Series([], dtype=kind).dtype
-            if kind[0].isupper():
-                return values.to_pandas(types_mapper={values.type: dtype}.get).astype(dtype)
-            return values.to_pandas().astype(dtype)
+def memory(frame: pd.DataFrame) -> int:
+    """The bytes a frame takes."""
+    return int(frame.memory_usage(index=False).sum())
 
 
 def snake(name: str) -> str:

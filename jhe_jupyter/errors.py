@@ -14,7 +14,8 @@ ExchangeError
 ├── TooMany          429   asked too often
 ├── Unavailable      5xx   the server failed or is busy
 └── ConnectionLost         nothing answered; also a ConnectionError
-    └── ImportInterrupted  …in the middle of an import, with what was done
+    ├── ImportInterrupted  …in the middle of an import, with what was done
+    └── UploadInterrupted  …in the middle of an upload, with what was done
 """
 
 from __future__ import annotations
@@ -108,6 +109,14 @@ class ConnectionLost(ExchangeError, ConnectionError):
 
 class ImportInterrupted(ExchangeError):
     """An import that stopped half way; `done` is the DataFrame of the rows that were answered before."""
+
+    def __init__(self, status: int | None, detail: str, done: pd.DataFrame) -> None:
+        super().__init__(status, detail)
+        self.done = done
+
+
+class UploadInterrupted(ExchangeError):
+    """An upload that stopped half way; `done` is the DataFrame of the rows that were answered before."""
 
     def __init__(self, status: int | None, detail: str, done: pd.DataFrame) -> None:
         super().__init__(status, detail)

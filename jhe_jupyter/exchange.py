@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import Enum
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .cohort import Plan, plan_import
 from .connection import Json
 from .invitation import Invitation
 from .tables import Tables
 from .times import iso_date
+
+if TYPE_CHECKING:
+    from .panels import Panel
 
 
 class _Unchanged(Enum):
@@ -165,6 +168,49 @@ class Exchange(Tables):
     def add_practitioner(self, organization: Any, user: Any, role: str) -> Json:
         """Give a person (id or e-mail) a role in an organization: viewer, member or manager."""
         return self.post_organization_user(self.organization_id(organization), self.user_id(user), role)
+
+    # -- panels -----------------------------------------------------------------------------------------------------
+
+    def console(self, organization: Any = None, study: Any = None) -> Panel:
+        """Every panel under one row of tabs, opening where `organization` or `study` says."""
+        from .panels import Console  # widgets are loaded when somebody wants to look
+
+        return Console(self, organization, study)
+
+    def patients_panel(self, organization: Any = None, study: Any = None) -> Panel:
+        """Patients by mouse: find, add, edit, invite, enrol, consents; `selected_df` is what is ticked."""
+        return self._panel("PatientsScreen", organization, study)
+
+    def import_panel(self, organization: Any = None, study: Any = None, source: Any = None) -> Panel:
+        """A CSV by mouse: choose, see the plan, apply; `source` is planned at once (a path or a DataFrame)."""
+        from .panels import import_panel
+
+        return import_panel(self, organization, study, source)
+
+    def studies_panel(self, organization: Any = None) -> Panel:
+        """Studies by mouse: create, edit, what they ask for, how far enrolment and consent have come."""
+        return self._panel("StudiesScreen", organization)
+
+    def organizations_panel(self, organization: Any = None) -> Panel:
+        """The tree of organizations, their members and roles."""
+        return self._panel("OrganizationsScreen", organization)
+
+    def observations_panel(self, organization: Any = None, study: Any = None) -> Panel:
+        """Observations by mouse, with payloads and plots; `screen.df` is what was last fetched whole."""
+        return self._panel("ObservationsScreen", organization, study)
+
+    def followup_panel(self, organization: Any = None, study: Any = None) -> Panel:
+        """Who has not connected, not answered, or stopped uploading."""
+        return self._panel("FollowUpScreen", organization, study)
+
+    def review_panel(self) -> Panel:
+        """Who read or changed what, for managers."""
+        return self._panel("ReviewScreen")
+
+    def _panel(self, screen: str, organization: Any = None, study: Any = None) -> Panel:
+        from . import panels
+
+        return panels.Panel(self, (getattr(panels, screen),), organization, study)
 
     # -- who and where ----------------------------------------------------------------------------------------------
 

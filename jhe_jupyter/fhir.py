@@ -8,6 +8,7 @@ from typing import Any
 
 from .connection import Connection, Json
 
+GROUP = "patient._has:Group:member:_id"  # the study a patient is enrolled in
 SOURCES = "https://jupyterhealth.org/fhir/fhir-source/"
 
 
@@ -27,7 +28,7 @@ class FHIRClient(Connection):
         """
         params = {
             "patient": patient_id,
-            "patient._has:Group:member:_id": study_id,
+            GROUP: study_id,
             "code": code.value if isinstance(code, Enum) else code,
         }
         return self.search_fhir("Observation", params, limit=limit)
@@ -73,9 +74,18 @@ class FHIRClient(Connection):
         """Upload one FHIR Observation and return it as stored."""
         return self._write("POST", "Observation", resource, fhir=True)
 
-    def post_bundle(self, bundle: Json) -> Json:
-        """Upload a batch or transaction Bundle and return the response Bundle."""
-        return self._write("POST", "", bundle, fhir=True)
+    def post_bundle(self, bundle: Json, *, repeatable: bool = False) -> Json:
+        """Upload a batch or transaction Bundle and return the response Bundle.
+
+        `repeatable` where every entry has an identifier: sent again after a lost connection, it doubles nothing.
+        """
+        return self._write("POST", "", bundle, fhir=True, repeatable=repeatable)
+
+    def post_search(self, resource_type: str, params: Mapping[str, Any]) -> list[Json]:
+        """The first page of a FHIR search whose parameters are too long, or too private, for an address."""
+        path = f"{resource_type}/_search"
+        bundle = self.api_request(path, method="POST", fhir=True, data=dict(params), repeatable=True)
+        return [entry["resource"] for entry in bundle.get("entry") or []]
 
 
 def _search(patient_id: int | None, study_id: int | None, source: str | None, params: Mapping[str, Any] | None) -> Json:
@@ -83,7 +93,7 @@ def _search(patient_id: int | None, study_id: int | None, source: str | None, pa
     below = SOURCES if source == "imported" else None
     exact = None if source in (None, "imported") else source if "://" in str(source) else f"{SOURCES}{source}"
     named = {
-        "patient._has:Group:member:_id": study_id,
+        GROUP: study_id,
         "patient": patient_id,
         "_source:below": below,
         "_source": exact,

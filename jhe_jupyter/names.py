@@ -64,15 +64,37 @@ class Names(Client):
 
     def code(self, code: Any) -> Json:
         """The code of a short name (`blood-glucose`), `omh:blood-glucose`, a full code, a text, an id or the object."""
-        if isinstance(code, Enum):
-            code = code.value
-        known = list(self.list_codes())
-        carried = carried_id(code, "code")
-        if carried is not None:
-            code = str(carried)
-        elif hasattr(code, "keys"):
-            code = code.get("codingCode") or code.get("code")
-        return choose(str(code).replace("_", "-"), known, "code", code_names)
+        return self.codes(code)[0]
+
+    def codes(self, codes: Any) -> list[Json]:
+        """One code or several, each as in `code`; none for None."""
+        asked = several(codes)
+        known = list(self.list_codes()) if asked else []
+        return [choose(_code_text(one), known, "code", code_names) for one in asked]
+
+
+def several(things: Any) -> list[Any]:
+    """One thing or several: text, numbers and objects are one, other iterables many, None is none.
+
+    >>> several("blood-glucose"), several(["a", "b"]), several(None), several({"id": 1})
+    (['blood-glucose'], ['a', 'b'], [], [{'id': 1}])
+    """
+    if things is None:
+        return []
+    if isinstance(things, str | Enum) or hasattr(things, "keys") or not isinstance(things, Iterable):
+        return [things]
+    return list(things)
+
+
+def _code_text(code: Any) -> str:
+    if isinstance(code, Enum):
+        code = code.value
+    carried = carried_id(code, "code")
+    if carried is not None:
+        return str(carried)
+    if hasattr(code, "keys"):
+        code = code.get("codingCode") or code.get("code")
+    return str(code).replace("_", "-")
 
 
 def id_of(thing: Any, kind: str, candidates: Callable[[], Iterable[Json]]) -> int:

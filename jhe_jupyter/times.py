@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+Time = datetime | date | str
 
-def rfc3339(time: datetime | date | str | None) -> str | None:
+
+def rfc3339(time: Time | None) -> str | None:
     """A time as RFC 3339 in UTC; a date is its midnight, and a time without a zone is taken as UTC.
 
     >>> rfc3339("2026-01-31"), rfc3339("2026-01-31T08:00+02:00"), rfc3339(date(2026, 1, 31))

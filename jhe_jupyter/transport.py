@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import random
+import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
 from .errors import ConnectionLost
 
+T = TypeVar("T")
 ATTEMPTS = 4
 LONGEST_WAIT = 30.0  # seconds; a server that asks for more is obeyed by giving up, not by sleeping
 BUSY = frozenset({429, 502, 503, 504})
@@ -69,17 +74,18 @@ def pause(attempt: int, retry_after: str | None = None) -> float | None:
     return random.uniform(0, min(0.25 * 2**attempt, 4.0))  # noqa: S311 - jitter, no secret
 
 
-def send(http: httpx.Client, request: httpx.Request, *, repeatable: bool) -> httpx.Response:
+def send(http: httpx.Client, request: httpx.Request, *, repeatable: bool, stream: bool = False) -> httpx.Response:
     """Send a request and return its answer, repeating only what is safe to repeat.
 
     A request that certainly never left is always repeated. One that may have arrived is repeated when `repeatable`
-    (the method or the contract makes it idempotent), and so are the answers 429, 502, 503 and 504.
+    (the method or the contract makes it idempotent), and so are the answers 429, 502, 503 and 504. With `stream` the
+    answer's body is still to come, and the caller closes it.
     Raises ConnectionLost, which names the address and never the token.
     """
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         try:
-            response = http.send(request)
+            response = http.send(request, stream=stream)
         except httpx.TransportError as error:
             if last or not (_never_sent(error) or (repeatable and _worth_repeating(error))):
                 raise ConnectionLost(None, _lost(request.url, error)) from None
@@ -90,8 +96,54 @@ def send(http: httpx.Client, request: httpx.Request, *, repeatable: bool) -> htt
             wait = pause(attempt, response.headers.get("Retry-After"))
             if wait is None:
                 return response
+            response.close()
         time.sleep(wait or 0)
     raise AssertionError("the last attempt returns or raises")
+
+
+def receive(http: httpx.Client, request: httpx.Request, use: Callable[[httpx.Response], T]) -> T:
+    """Send a repeatable request and return what `use` makes of the answer while its body arrives.
+
+    A body that breaks off is asked for again from its beginning. Raises ConnectionLost as `send` does.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with closing(send(http, request, repeatable=True, stream=True)) as response:
+                return use(response)
+        except httpx.TransportError as error:
+            if attempt == ATTEMPTS - 1 or not _worth_repeating(error):
+                raise ConnectionLost(None, _lost(request.url, error)) from None
+        time.sleep(pause(attempt) or 0)
+    raise AssertionError("the last attempt returns or raises")
+
+
+class Arriving(io.RawIOBase):
+    """The body of an answer as a file that is read while it arrives."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._chunks = response.iter_bytes()
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, fewer only at the end, all of them for -1."""
+        parts: list[memoryview] = []
+        missing = sys.maxsize if size is None or size < 0 else size
+        while missing and self._filled():
+            parts.append(self._left[:missing])
+            self._left = self._left[missing:]
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def _filled(self) -> bool:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return False
+            self._left = memoryview(chunk)
+        return True
 
 
 def _never_sent(error: httpx.TransportError) -> bool:

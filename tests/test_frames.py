@@ -11,28 +11,40 @@ import pyarrow as pa
 import pytest
 
 from jhe_jupyter import frames, lists
-from jhe_jupyter.dtypes import from_arrow, typed
+from jhe_jupyter.arrow import from_arrow
+from jhe_jupyter.dtypes import typed
+from jhe_jupyter.tidy import tidy_frame
+from jhe_jupyter.unit_columns import convert_units
 from jhe_jupyter.units import UNITS, conversion
 
-GLUCOSE = "omh:blood-glucose:4.0"
+GLUCOSE, STEPS = "omh:blood-glucose:4.0", "omh:step-count:3.0"
 
 
 NOON_IN_BERLIN = "2026-03-01T12:00:00+01:00"
 
 
-def glucose(id: int, value: float, unit: str = "mg/dL", at: str = NOON_IN_BERLIN, **more: Any) -> dict[str, Any]:
-    """A row of `GET observations` as the server answers it."""
-    body = {"blood_glucose": {"value": value, "unit": unit}, "effective_time_frame": {"date_time": at}}
+def resource(id: int, code: str, point: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    """A FHIR Observation as the server answers it."""
+    data = base64.b64encode(json.dumps(point).encode()).decode()
     return {
-        "id": id,
-        "subjectPatientId": 40001,
-        "codingCode": GLUCOSE,
-        "dataSourceName": "Dexcom",
+        "resourceType": "Observation",
+        "id": str(id),
+        "meta": {"lastUpdated": "2026-03-01T08:00:00Z"},
         "status": "final",
-        "effectiveDateTime": pd.Timestamp(at).tz_convert("UTC").isoformat(),
-        "created": "2026-03-01T08:00:00Z",
-        "omhData": {"header": {"modality": "sensed"}, "body": {**body, **more}},
+        "code": {"coding": [{"code": code}]},
+        "subject": {"reference": "Patient/40001"},
+        "device": {"reference": "Device/70001", "display": "Dexcom"},
+        **({} if point is None else {"valueAttachment": {"data": data}}),
+        **more,
     }
+
+
+def glucose(
+    id: int, value: float, unit: str = "mg/dL", at: str = NOON_IN_BERLIN, code: str = GLUCOSE, **more: Any
+) -> dict[str, Any]:
+    body = {"blood_glucose": {"value": value, "unit": unit}, "effective_time_frame": {"date_time": at}, **more}
+    utc = pd.Timestamp(at).tz_convert("UTC").isoformat()
+    return resource(id, code, {"header": {"modality": "sensed"}, "body": body}, effectiveDateTime=utc)
 
 
 def test_columns_and_dtypes_are_the_same_with_rows_and_without() -> None:
@@ -72,63 +84,90 @@ def test_the_local_clock_is_known_only_where_the_original_says_it(
 
 def test_an_interval_has_an_end_and_the_offset_of_its_start() -> None:
     frame = {"time_interval": {"start_date_time": "2026-03-01T23:00:00+02:00", "duration": {"value": 8, "unit": "h"}}}
-    row = {
-        "id": 5,
-        "subjectPatientId": 40001,
-        "codingCode": "omh:step-count:3.0",
-        "effectivePeriod": {"start": "2026-03-01T21:00:00Z", "end": "2026-03-02T05:00:00Z"},
-        "omhData": {"body": {"step_count": {"value": 900, "unit": "steps"}, "effective_time_frame": frame}},
-    }
-    night = frames.observations_frame([row]).iloc[0]
+    point = {"body": {"step_count": {"value": 900, "unit": "steps"}, "effective_time_frame": frame}}
+    period = {"start": "2026-03-01T21:00:00Z", "end": "2026-03-02T05:00:00Z"}
+    night = frames.observations_frame([resource(5, STEPS, point, effectivePeriod=period)]).iloc[0]
     assert night["effective_end"] - night["effective_start"] == pd.Timedelta(hours=8)
     assert night["effective_local"] == pd.Timestamp("2026-03-01T23:00:00")
     assert night["step_count_value"] == 900.0
 
 
-def test_a_row_met_twice_while_pages_moved_is_one_row() -> None:
-    assert len(frames.observations_frame([glucose(1, 99), glucose(2, 98), glucose(1, 99)])) == 2
+@pytest.mark.parametrize(
+    ("written", "hours"),
+    [
+        ({"start_date_time": "2026-03-01T23:00:00+02:00", "duration": {"value": 8, "unit": "h"}}, 8),
+        ({"end_date_time": "2026-03-02T05:00:00Z", "duration": {"value": 480, "unit": "min"}}, 8),
+        ({"start_date_time": "2026-03-01T21:00:00Z", "end_date_time": "2026-03-02T05:00:00Z"}, 8),
+        ({"start_date_time": "2026-03-01T21:00:00Z"}, None),
+    ],
+)
+def test_a_server_that_does_not_say_when_leaves_it_to_the_body(written: dict[str, Any], hours: int | None) -> None:
+    point = {"body": {"step_count": {"value": 900}, "effective_time_frame": {"time_interval": written}}}
+    row = frames.observations_frame([resource(5, STEPS, point)]).iloc[0]
+    assert row["effective_start"] == pd.Timestamp("2026-03-01T21:00:00Z")
+    if hours is None:
+        assert pd.isna(row["effective_end"])
+    else:
+        assert row["effective_end"] - row["effective_start"] == pd.Timedelta(hours=hours)
 
 
-def test_a_leaf_named_like_a_key_does_not_overwrite_it() -> None:
-    frame = frames.observations_frame([glucose(1, 99, status="odd")])
-    assert frame.loc[0, "status"] == "final"
-    assert frame.loc[0, "body_status"] == "odd"
+def test_a_time_that_no_calendar_knows_hides_no_other_row() -> None:
+    frame = frames.observations_frame([resource(1, STEPS, None, effectiveDateTime="2026-02-31"), glucose(2, 99)])
+    assert frame.set_index("observation_id")["effective_start"].isna().to_dict() == {1: True, 2: False}
+
+
+def test_what_the_schema_does_not_name_is_kept_as_text_and_overwrites_nothing() -> None:
+    frame = frames.observations_frame([glucose(1, 99, status="odd", device={"battery": [7, 8]}), glucose(2, 98)])
+    assert frame["status"].tolist() == ["final", "final"]
+    assert frame.loc[0, "extra"] == '{"status": "odd", "device": {"battery": [7, 8]}}'
+    assert pd.isna(frame.loc[1, "extra"])
+
+
+def test_a_value_that_does_not_fit_its_column_is_kept_as_text() -> None:
+    row = glucose(1, 99, specimen_source=7)
+    frame = frames.observations_frame([row])
+    assert pd.isna(frame.loc[0, "specimen_source"])
+    assert frame.loc[0, "extra"] == '{"specimen_source": 7}'
+
+
+def test_a_code_nobody_knows_has_the_leaves_it_brings() -> None:
+    frame = frames.observations_frame([glucose(1, 99, code="acme:apples:1.0", status="odd", ripe=True)])
+    assert frame.loc[0, ["status", "body_status", "ripe", "blood_glucose_value"]].tolist() == ["final", "odd", True, 99]
 
 
 def test_a_record_without_a_body_is_still_a_row() -> None:
-    bare = {"id": 9, "subjectPatientId": 40002, "codingCode": "QuestionnaireResponse", "omhData": None}
-    frame = frames.observations_frame([bare])
+    frame = frames.observations_frame([resource(9, "QuestionnaireResponse", None)])
     assert len(frame) == 1
     assert pd.isna(frame.loc[0, "effective_start"])
 
 
 def test_mixed_glucose_units_become_one() -> None:
-    frame = frames.observations_frame([glucose(1, 90), glucose(2, 5, "mmol/L")], unit="mg/dL")
+    frame = frames.as_asked(frames.observations_frame([glucose(1, 90), glucose(2, 5, "mmol/L")]), "mg/dL")
     assert frame["blood_glucose_value"].tolist() == pytest.approx([90, 90.091])
     assert set(frame["blood_glucose_unit"]) == {"mg/dL"}
-    back = frames.convert_units(frame, "mmol/L")
+    back = convert_units(frame, "mmol/L")
     assert back["blood_glucose_value"].tolist() == pytest.approx([90 / 18.0182, 5])
 
 
 def test_a_unit_of_another_kind_is_refused_with_what_there_is() -> None:
     with pytest.raises(ValueError, match=r"nothing here can be given in 'kg'; there is blood_glucose in mg/dL"):
-        frames.observations_frame([glucose(1, 90)], unit="kg")
+        convert_units(frames.observations_frame([glucose(1, 90)]), "kg")
 
 
 def test_a_value_that_cannot_follow_stops_the_conversion() -> None:
     rows = [glucose(1, 90), glucose(2, 5, "drops")]
     with pytest.raises(ValueError, match="1 values of blood_glucose are in 'drops'"):
-        frames.observations_frame(rows, unit="mmol/L")
+        convert_units(frames.observations_frame(rows), "mmol/L")
 
 
 def test_only_glucose_is_turned_with_the_molar_mass_of_glucose() -> None:
     frame = pd.DataFrame({"cholesterol_value": [5.0], "cholesterol_unit": ["mmol/L"]})
     with pytest.raises(ValueError, match="nothing here can be given in 'mg/dL'"):
-        frames.convert_units(frame, "mg/dL")
+        convert_units(frame, "mg/dL")
 
 
 def test_a_unit_asked_of_nothing_is_no_error() -> None:
-    assert frames.observations_frame([], [GLUCOSE], unit="mg/dL").empty
+    assert convert_units(frames.observations_frame([], [GLUCOSE]), "mg/dL").empty
 
 
 @pytest.mark.parametrize(
@@ -161,7 +200,7 @@ def test_every_conversion_has_its_way_back() -> None:
 @pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
 def test_the_backends_of_pandas_hold_the_same_values(backend: str) -> None:
     plain = frames.observations_frame([glucose(1, 90), glucose(2, 91)])
-    other = frames.observations_frame([glucose(1, 90), glucose(2, 91)], dtype_backend=backend)
+    other = frames.as_asked(plain, dtype_backend=backend)
     assert list(other.columns) == list(plain.columns)
     assert other["blood_glucose_value"].tolist() == plain["blood_glucose_value"].tolist()
     assert (
@@ -171,7 +210,7 @@ def test_the_backends_of_pandas_hold_the_same_values(backend: str) -> None:
 
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="not 'polars'"):
-        frames.observations_frame([], dtype_backend="polars")
+        frames.as_asked(frames.observations_frame([]), dtype_backend="polars")
 
 
 def test_the_public_shape_names_every_path() -> None:
@@ -188,7 +227,7 @@ def test_the_public_shape_names_every_path() -> None:
         "subject": {"reference": "Patient/40001"},
         "valueAttachment": {"contentType": "application/json", "data": data},
     }
-    row = frames.tidy_frame([resource, {**resource, "valueAttachment": None}]).iloc[0]
+    row = tidy_frame([resource, {**resource, "valueAttachment": None}]).iloc[0]
     assert row["subject_reference"] == "Patient/40001"
     assert row["code_coding_0_code"] == row["code"] == row["resource_type"] == "omh:heart-rate:2.0"
     assert row["heart_rate_value"] == 61
@@ -270,3 +309,10 @@ def test_dictionaries_that_differ_between_batches_keep_their_words() -> None:
     frame = from_arrow(sink.getvalue().to_pybytes(), lists.AUDIT)
     assert frame["verb"].tolist() == ["patients.get", "patients.get", "studies.get", "patients.get"]
     assert frame["outcome"].isna().all()
+
+
+def test_aggregates_are_told_from_readings() -> None:
+    frame = frames.observations_frame([glucose(1, 99), glucose(2, 120, descriptive_statistic="average")])
+    assert frame["descriptive_statistic"].isna().tolist() == [True, False]
+    assert frame["descriptive_statistic"].iloc[1] == "average"
+    assert frames.observations_frame([])["descriptive_statistic"].empty
