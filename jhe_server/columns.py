@@ -87,8 +87,8 @@ def unpacked_message(columns: list[Column], message: Any, words: Mapping[str, Se
 
 def message_of(columns: list[Column], batch: Packed) -> bytes:
     """A packed batch as one IPC message, to be kept."""
-    template = Message(_message(columns, [_nulls(column.kind, 1) for column in columns]))
-    return b"".join(template.refilled(batch.rows, (batch.parts[column.name] for column in columns)))
+    parts = (batch.parts[column.name] for column in columns)
+    return b"".join(_template(tuple(columns)).refilled(batch.rows, parts))
 
 
 def unpacked(columns: list[Column], batch: Packed) -> Any:
@@ -130,7 +130,7 @@ class _Writer:
         self._schema = schema(columns)
         self._sink = _Sink()
         self._writer = pa.ipc.new_stream(self._sink, self._schema, options=_options(deltas=True))
-        self._template = Message(_message(columns, [_nulls(column.kind, 1) for column in columns]))
+        self._template = _template(tuple(columns))
         self._words: dict[str, dict[str, int]] = {
             column.name: {word: number for number, word in enumerate(words.get(column.name, ()))}
             for column in columns
@@ -200,14 +200,16 @@ def _indices_and_words(array: Any) -> tuple[Any, list[str]]:
     import pyarrow as pa
 
     words = array.dictionary.to_pylist()
-    numbers = np.asarray(array.indices.fill_null(0))
-    used = np.bincount(np.asarray(array.indices.drop_null()), minlength=len(words)) > 0 if words else np.array([], bool)
-    if not used.all():
-        places = np.cumsum(used) - 1
-        numbers = places[numbers] if len(words) else numbers
-        words = [word for word, is_used in zip(words, used, strict=True) if is_used]
-    mask = np.asarray(array.is_null()) if array.null_count else None
-    return pa.array(numbers.astype("int32"), pa.int32(), mask=mask), words
+    indices = array.indices.cast(pa.int32())
+    used = [int(number) for number in np.unique(indices.drop_null())] if len(words) > 1 else list(range(len(words)))
+    if array.null_count == len(array):
+        used = []
+    if len(used) == len(words):
+        return indices, words
+    places = np.zeros(len(words), "int32")
+    places[used] = np.arange(len(used))
+    mask = np.asarray(indices.is_null())
+    return pa.array(places[np.asarray(indices.fill_null(0))], pa.int32(), mask=mask), [words[one] for one in used]
 
 
 def _renumbered(part: Part, numbers: Sequence[int], rows: int) -> Part:
@@ -231,6 +233,12 @@ def unpacked_indices(part: Part, rows: int) -> Any:
     column = Column("word", "word")
     message = message_of([column], Packed(rows, {"word": part}, {}))
     return pa.ipc.read_record_batch(pa.py_buffer(message), _flat_schema([column])).column(0)
+
+
+@lru_cache(maxsize=128)
+def _template(columns: tuple[Column, ...]) -> Message:
+    """A message of these columns whose numbers can be exchanged."""
+    return Message(_message(list(columns), [_nulls(column.kind, 1) for column in columns]))
 
 
 @lru_cache(maxsize=512)

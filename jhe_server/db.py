@@ -302,6 +302,19 @@ def ordered(
     return rows.order_by(*chosen, tie)
 
 
+def newest(
+    session: Session, rows: Select[Any], updated: Any, id: Any, offset: int, limit: int, total: int
+) -> list[int]:
+    """The ids of one page of `total` rows, last changed first, reached from the nearer end."""
+    limit = min(limit, total - offset)
+    if limit <= 0:
+        return []
+    rows, after = rows.with_only_columns(id), total - offset - limit
+    if after < offset:
+        return list(session.scalars(rows.order_by(updated.asc(), id.asc()).offset(after).limit(limit)))[::-1]
+    return list(session.scalars(rows.order_by(updated.desc(), id.desc()).offset(offset).limit(limit)))
+
+
 def within(total: int, listing: Listing) -> tuple[int, int]:
     """The window of a list of `total` rows; a page past the end does not exist, an offset past it is empty."""
     offset, limit = listing.window

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
+
 from . import __version__, devices, fhir, observations, organizations, patients, studies, uploads
-from .door import Reply, Request
+from .calls import Reply, Request
 from .errors import ExchangeError, Invalid
 from .fhir_search import FHIRSearch, Resources
 from .fhir_select import Searchable
@@ -78,7 +79,7 @@ def created(request: Request, answer: dict[str, Any], _query: Any) -> Reply:
 
 
 def _dumped(said: dict[str, Any]) -> bytes:
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(said)
 
 
 # ------------------------------------------------------------------ what is served

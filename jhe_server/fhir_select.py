@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, true
 from sqlalchemy.orm import Session
 
 from .access import Actor
-from .db import count, recall, remember, within
+from .db import count, newest, within
 from .fhir import SOURCE
 from .fhir_search import FHIRSearch, Kind, Span, Token, read
 
@@ -67,33 +67,29 @@ class Searchable:
 
     def narrowed(self, actor: Actor, rows: Select[Any], query: FHIRSearch) -> Select[Any]:
         """The rows of which every filter holds."""
-        for one in query.filters:
-            rows = rows.where(self.parameters[one.name].finds(actor, one.values) if one.values else false())
-        return rows
+        return rows.where(*self.conditions(actor, query))
 
-    def page(self, session: Session, actor: Actor, rows: Select[Any], query: FHIRSearch) -> tuple[int, list[int]]:
+    def conditions(self, actor: Actor, query: FHIRSearch) -> list[Condition]:
+        parameters = self.parameters
+        return [parameters[one.name].finds(actor, one.values) if one.values else false() for one in query.filters]
+
+    def page(
+        self, session: Session, actor: Actor, rows: Select[Any], query: FHIRSearch, total: int | None = None
+    ) -> tuple[int, list[int]]:
         """How many rows there are and, unless only that was asked for, the ids of one page, newest first.
 
-        `rows` select the id of what the actor may see. Raises NotFound past the last page.
+        `rows` select the id of what the actor may see; `total` is how many there are, where that is known. Raises
+        NotFound past the last page.
         """
         rows = self.narrowed(actor, rows, query)
-        total = count(session, rows, self._question(actor, query))
+        if total is None:
+            total = count(session, rows, (self._question(actor, query), str(rows)))
         if query.count_only:
             return total, []
         offset, limit = within(total, query)
         if not query.sort:
-            return total, self._newest(session, rows, offset, limit, self._question(actor, query))
+            return total, newest(session, rows, self.updated, self.id, offset, limit, total)
         return total, list(session.scalars(rows.order_by(*self._ordered(query)).offset(offset).limit(limit)))
-
-    def _newest(self, session: Session, rows: Select[Any], offset: int, limit: int, question: Hashable) -> list[int]:
-        """One page, newest first; where the page before it was just read, from the row at which that one ended."""
-        before = recall(session, ("end", question, offset))
-        rows = rows.offset(offset) if before is None else rows.where(tuple_(self.updated, self.id) < before)
-        newest = rows.with_only_columns(self.id, self.updated).order_by(self.updated.desc(), self.id.desc())
-        found = session.execute(newest.limit(limit)).all()
-        if len(found) == limit:
-            remember(session, ("end", question, offset + limit), (found[-1][1], found[-1][0]))
-        return [id for id, _ in found]
 
     def _question(self, actor: Actor, query: FHIRSearch) -> Hashable:
         """Whatever tells one count from another."""

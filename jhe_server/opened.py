@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from . import api, fhir_api, migrations, public
+from . import api, api_page, fhir_api, migrations, oauth_api, pages_api, public, settings
 from .db import Database, opening
 from .door import Door
+from .errors import ExchangeError
 from .mail import MailSettings
+from .observations import segments
 from .people import owner
 from .routes import Route, by_pattern
 from .settings import Settings
@@ -32,6 +36,8 @@ class Opened:
         self.kernel_token = app.kernel_token
         if self.kernel_token is not None and self.owner_id is not None:
             self.kernel_token.register(self.database, self.owner_id)
+        # What is here now stays: Python's collector need not walk through all of it again in the middle of an upload.
+        gc.freeze()
 
     def _owner(self) -> int:
         with self.database.write() as session:
@@ -48,7 +54,8 @@ class Opened:
         """What was counted is written, what was lent is ended, what is under way is finished; then the store closes."""
         self.strangers.flush(everything=True)
         if self.kernel_token is not None and self.owner_id is not None:
-            self.kernel_token.end(self.database)
+            with suppress(ExchangeError):  # on a full disk it ends with its lease
+                self.kernel_token.end(self.database)
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.database.close()
 
@@ -58,6 +65,8 @@ def open_store(url: str) -> Database:
     with opening():
         database = Database(url)
         migrations.upgrade(database)
+        with database.write() as session:
+            segments.bring_up_to_date(session)
     return database
 
 
@@ -68,6 +77,9 @@ def settings_of(app: ExchangeApp) -> Settings:
         invitation_days=app.invitation_days,
         default_client=app.default_client,
         lookups_per_minute=app.lookups_per_minute,
+        lifetimes=settings.lifetimes(app.lifetimes),
+        limits=settings.limits(app.limits),
+        key_file=Path(app.key_file) if app.key_file else beside(app.database, "signing-key.json"),
         mail=MailSettings(
             host=app.smtp_host,
             port=app.smtp_port,
@@ -75,15 +87,15 @@ def settings_of(app: ExchangeApp) -> Settings:
             user=app.smtp_user,
             password=app.smtp_password,
             sender=app.mail_sender,
-            outbox=Path(app.outbox) if app.outbox else outbox_beside(app.database),
+            outbox=Path(app.outbox) if app.outbox else beside(app.database, "outbox"),
         ),
     )
 
 
-def outbox_beside(url: str) -> Path:
-    """`outbox` in the folder of the database file, or in the working directory where the database is a server."""
+def beside(url: str, name: str) -> Path:
+    """A name in the folder of the database file, or in the working directory where the database is a server."""
     database = Database.file_of(url)
-    return (database.parent if database else Path()) / "outbox"
+    return (database.parent if database else Path()) / name
 
 
 def handlers(root: str) -> list[Any]:
@@ -92,6 +104,12 @@ def handlers(root: str) -> list[Any]:
         (f"{root}/health/?", public.HealthHandler),
         (f"{root}/?", public.FrontPage),
         *_below(f"{root}/api/v1/", api.ROUTES, ExchangeHandler),
+        (rf"{root}/openapi\.json", api_page.DescriptionHandler),
+        (f"{root}/openapi/?", api_page.ViewerHandler),
+        *oauth_api.documents(root),
+        *_below(f"{root}/o/", oauth_api.ROUTES, oauth_api.OAuthHandler),
+        *_below(f"{root}/", pages_api.ROUTES, pages_api.PageHandler),
+        (f"{root}/o(?:/.*)?", oauth_api.OAuthHandler, {"routes": {}}),
     ]
     for base in fhir_api.ROOTS:
         found.append((f"{root}/{base}/metadata/?", public.MetadataHandler))

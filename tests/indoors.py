@@ -114,7 +114,9 @@ def examples(clinic: Clinic, share: int = 1) -> hypothesis.settings:
     """As many examples as the profile says (or a share of them), and a fifth on PostgreSQL, where each takes longer."""
     given = hypothesis.settings.default
     assert given is not None
-    return hypothesis.settings(max_examples=max(2, given.max_examples // share // (1 if clinic.database.is_sqlite else 5)))
+    return hypothesis.settings(
+        max_examples=max(2, given.max_examples // share // (1 if clinic.database.is_sqlite else 5))
+    )
 
 
 # ------------------------------------------------------------------ bodies

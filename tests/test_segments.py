@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,10 +11,12 @@ import pytest
 from conftest import ADMIN, PETER, TOM, Clinic
 from hypothesis import given
 from hypothesis import strategies as st
-from indoors import Rehearsal, answers, examples, reading, rehearsal
+from indoors import Rehearsal, answers, bundle, examples, reading, rehearsal, rows, streamed
+from sqlalchemy import text
 
 from jhe_server import columns, consents, fhir, observations, studies, uploads
 from jhe_server.observations import ObservationSearch, segments
+from jhe_server.opened import open_store
 from jhe_server.studies import StudyChange
 
 PRESSURE, TEMPERATURE, HEART_RATE = 50002, 50003, 50004
@@ -59,11 +60,10 @@ QUERIES = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments so short that a few uploads fill, merge and cut them."""
     monkeypatch.setattr(segments, "LOOSE", 2)
     monkeypatch.setattr(segments, "ROWS", 5)
-    yield
 
 
 @pytest.mark.usefixtures("short_segments")
@@ -153,3 +153,16 @@ def read(session: Any, actor: Any, query: ObservationSearch) -> Any:
     assert noted.patients == set(table.column("patient_id").to_pylist())
     return table
 
+
+def test_segments_of_another_layout_are_sealed_anew_when_the_store_is_opened(clinic: Clinic) -> None:
+    clinic.call(uploads.create_many, ADMIN, bundle(*(reading(40001, PRESSURE) for _ in range(300))))
+    before = streamed(clinic, ADMIN, "observations")
+    [(sealed, _)] = rows(clinic.database, "SELECT sum(rows), min(layout) FROM observation_segment")
+    assert sealed >= 300
+    with clinic.database.write() as session:
+        session.execute(text("UPDATE observation_segment SET layout = 'of long ago', batch = :junk"), {"junk": b"x"})
+    open_store(str(clinic.database.url.render_as_string(hide_password=False))).close()
+    after = streamed(clinic, ADMIN, "observations")
+    assert after.sort_by("observation_id").to_pylist() == before.sort_by("observation_id").to_pylist()
+    [(again, layout)] = rows(clinic.database, "SELECT sum(rows), min(layout) FROM observation_segment")
+    assert (again, layout != "of long ago") == (sealed, True)

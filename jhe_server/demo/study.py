@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .. import changes, consents, ledger, observations, omh, patients, studies
@@ -18,7 +18,6 @@ from ..access import Actor
 from ..db import microseconds, now
 from ..devices import CodeRow
 from ..invitations import ISSUED, LENGTH, REDEEMED, InvitationRow, default_client, token_hash
-from ..observations import ObservationRow
 from ..organizations import roles_of
 from ..patient_rows import PatientRow
 from ..studies import NewStudy, OneClient, OneDataSource, StudyCodeRow, StudyPatientRow, StudyRow
@@ -147,9 +146,6 @@ def _upload(
 ) -> None:
     """Write the person's data points, checked like anybody's, as received when they were measured."""
     observations.add(session, [_point(patient.id, codes[code], source, sent) for code, source, sent in points])
-    measured = func.coalesce(ObservationRow.effective_end, ObservationRow.effective_start)
-    received = update(ObservationRow).where(ObservationRow.patient_id == patient.id)
-    session.execute(received.values(created=measured, last_updated=measured))
     changes.note(session, "observations", patient.id, [study.organization_id], patient.id)
 
 
@@ -167,4 +163,5 @@ def _point(patient_id: int, code: CodeRow, data_source_id: int, payload: dict[st
         "modality": checked.modality,
         "payload": payload,
         "identifiers": [],
+        "created": checked.effective_end or checked.effective_start,
     }

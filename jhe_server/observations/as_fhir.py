@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +16,14 @@ from ..errors import NotFound
 from ..fhir_search import FHIRSearch, Resources, Token
 from ..fhir_select import By, Searchable, during, identified
 from ..patient_rows import IdentifierRow
-from .reading import fetched, readable, through_the_gate, time_of
+from .counting import pair_total
+from .reading import Found, fetched, readable, through_the_gate, time_of
 from .rows import ObservationIdentifierRow, ObservationRow
 
 Condition = ColumnElement[bool]
 VERB = "observations.fhir_search"
 OMH, IEEE = "https://w3id.org/openmhealth", "https://w3id.org/ieee1752"
+OF_PAIRS = {"patient", "subject", "patient.identifier", "code"}  # parameters about the patient or the code alone
 _ROW = ObservationRow
 _START = _ROW.effective_start.expression
 _END = func.coalesce(_ROW.effective_end, _START)
@@ -87,8 +88,31 @@ def fhir_search(session: Session, actor: Actor, query: FHIRSearch) -> Resources:
         study=query.only("patient._has:Group:member:_id"),
         organization=query.only("patient.organization"),
     )
-    total, ids = SEARCHABLE.page(session, actor, readable(actor, VERB), query)
+    study_id, rest = _taken_out(query, "patient._has:Group:member:_id")
+    organization_id, rest = _taken_out(rest, "patient.organization")
+    total = _total(session, actor, rest, study_id, organization_id)
+    rows = readable(actor, VERB, study_id, organization_id, total=total)
+    total, ids = SEARCHABLE.page(session, actor, rows, rest, total)
     return Resources(total, resources(session, actor, ids))
+
+
+def _taken_out(query: FHIRSearch, name: str) -> tuple[int | None, FHIRSearch]:
+    """The one study or organization that a parameter names: the gate asks for it, and need not be passed twice."""
+    named = next((one for one in query.filters if one.name == name and len(one.values) == 1), None)
+    if named is None:
+        return None, query
+    rest = [one for one in query.filters if one is not named]
+    return named.values[0], query.model_copy(update={"filters": rest})
+
+
+def _total(
+    session: Session, actor: Actor, query: FHIRSearch, study_id: int | None, organization_id: int | None
+) -> int | None:
+    """How many there are, where the question is about patients and codes alone; else None."""
+    if not {one.name for one in query.filters} <= OF_PAIRS:
+        return None
+    conditions = SEARCHABLE.conditions(actor, query)
+    return pair_total(session, actor, VERB, conditions, study_id, organization_id)
 
 
 def fhir_get(session: Session, actor: Actor, observation_id: int) -> fhir.Resource:
@@ -108,7 +132,8 @@ def resource(session: Session, actor: Actor, observation_id: int) -> fhir.Resour
 def resources(session: Session, actor: Actor, ids: list[int]) -> list[fhir.Resource]:
     """Observations in the order of their ids' list: a fixed number of statements, however many."""
     identifiers = _identifiers(session, ids)
-    return [to_fhir(row, identifiers.get(row[0].id, [])) for row in fetched(session, ids, actor)]
+    found = fetched(session, ids, actor)
+    return [to_fhir(row, found, identifiers.get(row.id, [])) for row in found.rows]
 
 
 def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, str]]]:
@@ -123,9 +148,9 @@ def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, s
     return found
 
 
-def to_fhir(found: Any, identifiers: list[dict[str, str]]) -> fhir.Resource:
+def to_fhir(row: Any, found: Found, identifiers: list[dict[str, str]]) -> fhir.Resource:
     """The Observation resource: the data point as a base64 attachment, its time on the clock it was measured by."""
-    row, payload, code, source, patient = found
+    code, source = found.codes[row.code_id], found.sources[row.data_source_id]
     return {
         "resourceType": "Observation",
         "id": str(row.id),
@@ -133,8 +158,8 @@ def to_fhir(found: Any, identifiers: list[dict[str, str]]) -> fhir.Resource:
         **({"identifier": identifiers} if identifiers else {}),
         "status": row.status,
         "code": fhir.codeable_concept(code.coding_system, code.coding_code, code.text),
-        "subject": fhir.reference("Patient", patient.id),
+        "subject": fhir.reference("Patient", row.patient_id),
         "device": fhir.reference("Device", source.id, source.name),
         **fhir.effective(time_of(row.effective_start), time_of(row.effective_end), row.utc_offset_minutes),
-        "valueAttachment": fhir.attachment(json.loads(payload)),
+        "valueAttachment": fhir.attached(row.payload),
     }

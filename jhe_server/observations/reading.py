@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,21 +12,46 @@ from sqlalchemy.orm import Session
 
 from .. import audit, consents, fhir, studies
 from ..access import Actor
-from ..db import count, microseconds, moment, ordered, within
+from ..db import count, microseconds, moment, newest, ordered, within
 from ..devices import CodeRow, DataSourceRow
 from ..errors import NotFound
 from ..patient_rows import PatientOrganizationRow, PatientRow
 from ..shapes import Page
+from .counting import pair_total
 from .rows import ObservationRow, PayloadRow
 from .shapes import Observation, ObservationSearch
+
+VERB = "observations.search"
+ORDERS = {
+    "id": ObservationRow.id,
+    "lastUpdated": ObservationRow.last_updated,
+    "effective": ObservationRow.effective_start,
+    "created": ObservationRow.created,
+}
+MANY = 20_000  # observations; fewer are sorted in no time
 
 
 # ------------------------------------------------------------------ all of it through the gate
 def readable(
-    actor: Actor, verb: str, study_id: int | ColumnElement[Any] | None = None, organization_id: int | None = None
+    actor: Actor,
+    verb: str,
+    study_id: int | ColumnElement[Any] | None = None,
+    organization_id: int | None = None,
+    *,
+    total: int | None = None,
 ) -> Select[Any]:
-    """The ids of the observations the actor may read: the one place where a read of observations begins."""
-    return select(ObservationRow.id).where(through_the_gate(actor, verb, study_id, organization_id))
+    """The ids of the observations the actor may read: the one place where a read of observations begins.
+
+    `total` is what `pair_total` said of them, if it could: then every pair is open in whole or not at all.
+    """
+    if total is None:
+        return select(ObservationRow.id).where(through_the_gate(actor, verb, study_id, organization_id))
+    patient, code = ObservationRow.patient_id.expression, ObservationRow.code_id.expression
+    if total > MANY:
+        # Left to itself, SQLite would go from the open pairs to their rows by an index, and sort them all for a page.
+        patient = patient + 0
+    only: Any = {"study_id": study_id, "organization_id": organization_id, "verb": verb}
+    return select(ObservationRow.id).where(consents.pair_gate(actor, patient, code, whole=True, **only))
 
 
 def through_the_gate(
@@ -49,19 +75,26 @@ def through_the_gate(
 def search(session: Session, actor: Actor, query: ObservationSearch) -> Page[Observation]:
     """Observations, newest first, where the patient consents."""
     actor.knock("observations.search")
-    rows = narrowed(session, readable(actor, "observations.search", query.study_id, query.organization_id), query)
     audit.note(session, patient=query.patient_id, study=query.study_id, organization=query.organization_id)
-    total = count(session, rows)
+    total = _total(session, actor, query)
+    rows = readable(actor, VERB, query.study_id, query.organization_id, total=total)
+    rows = narrowed(session, rows, query)
+    total = count(session, rows) if total is None else total
     offset, limit = within(total, query)
-    columns = {
-        "id": ObservationRow.id,
-        "lastUpdated": ObservationRow.last_updated,
-        "effective": ObservationRow.effective_start,
-        "created": ObservationRow.created,
-    }
-    newest = (ObservationRow.last_updated.desc(),)
-    chosen = ordered(rows, query, columns, ObservationRow.id.desc(), newest).offset(offset).limit(limit)
-    return Page(count=total, results=shapes(session, list(session.scalars(chosen)), actor))
+    if query.ordering:
+        ids = list(session.scalars(ordered(rows, query, ORDERS, ObservationRow.id.desc()).offset(offset).limit(limit)))
+    else:
+        ids = newest(session, rows, ObservationRow.last_updated, ObservationRow.id, offset, limit, total)
+    return Page(count=total, results=shapes(session, ids, actor))
+
+
+def _total(session: Session, actor: Actor, query: ObservationSearch) -> int | None:
+    """How many there are, where the question is about patients and codes alone; else None."""
+    if query.since is not None or query.until is not None or query.data_source_id is not None:
+        return None
+    asked = narrowed(session, select(ObservationRow.id), query)
+    conditions = [] if asked.whereclause is None else [asked.whereclause]
+    return pair_total(session, actor, VERB, conditions, query.study_id, query.organization_id)
 
 
 def narrowed(session: Session, rows: Select[Any], query: ObservationSearch) -> Select[Any]:
@@ -109,22 +142,36 @@ def get(session: Session, actor: Actor, observation_id: int) -> Observation:
 
 
 # ------------------------------------------------------------------ rows
-def _full(ids: list[int]) -> Select[*tuple[Any, ...]]:
-    return (
-        select(ObservationRow, PayloadRow.payload, CodeRow, DataSourceRow, PatientRow)
-        .join(PayloadRow, PayloadRow.observation_id == ObservationRow.id)
-        .join(CodeRow, CodeRow.id == ObservationRow.code_id)
-        .join(DataSourceRow, DataSourceRow.id == ObservationRow.data_source_id)
-        .join(PatientRow, PatientRow.id == ObservationRow.patient_id)
-        .where(ObservationRow.id.in_(ids))
-    )
+_FIELDS = (
+    ObservationRow.id, ObservationRow.patient_id, ObservationRow.code_id, ObservationRow.data_source_id,
+    ObservationRow.status, ObservationRow.effective_start, ObservationRow.effective_end,
+    ObservationRow.utc_offset_minutes, ObservationRow.created, ObservationRow.last_updated, PayloadRow.payload,
+)  # fmt: skip
 
 
-def fetched(session: Session, ids: list[int], actor: Actor) -> list[Any]:
-    rows = {row[0].id: row for row in session.execute(_full(ids))}
-    patients = {row[0].patient_id for row in rows.values()}
-    audit.note(session, patients=patients, organizations=homes_of(session, actor, patients), count=len(rows))
-    return [rows[id] for id in ids if id in rows]
+@dataclass(frozen=True)
+class Found:
+    """Observations of one page, and what they refer to, by id."""
+
+    rows: list[Any]
+    codes: dict[int, CodeRow]
+    sources: dict[int, DataSourceRow]
+    patients: dict[int, PatientRow]
+
+
+def fetched(session: Session, ids: list[int], actor: Actor) -> Found:
+    """Observations in the order of their ids' list: a fixed number of statements, however many."""
+    full = select(*_FIELDS).join(PayloadRow, PayloadRow.observation_id == ObservationRow.id)
+    rows = {row.id: row for row in session.execute(full.where(ObservationRow.id.in_(ids)))}
+    codes = _by_id(session, CodeRow, {row.code_id for row in rows.values()})
+    sources = _by_id(session, DataSourceRow, {row.data_source_id for row in rows.values()})
+    patients = _by_id(session, PatientRow, {row.patient_id for row in rows.values()})
+    audit.note(session, patients=set(patients), organizations=homes_of(session, actor, set(patients)), count=len(rows))
+    return Found([rows[id] for id in ids if id in rows], codes, sources, patients)
+
+
+def _by_id(session: Session, kind: type[Any], ids: set[int]) -> dict[int, Any]:
+    return {row.id: row for row in session.scalars(select(kind).where(kind.id.in_(ids)))}
 
 
 def homes_of(session: Session, actor: Actor, patients: set[int]) -> set[int]:
@@ -140,11 +187,13 @@ def homes_of(session: Session, actor: Actor, patients: set[int]) -> set[int]:
 
 def shapes(session: Session, ids: list[int], actor: Actor) -> list[Observation]:
     """Observations in the order of their ids' list."""
-    return [_shape(*row) for row in fetched(session, ids, actor)]
+    found = fetched(session, ids, actor)
+    return [_shape(row, found) for row in found.rows]
 
 
-def _shape(row: ObservationRow, payload: str, code: CodeRow, source: DataSourceRow, patient: PatientRow) -> Observation:
-    decoded = json.loads(payload)
+def _shape(row: Any, found: Found) -> Observation:
+    code, source, patient = found.codes[row.code_id], found.sources[row.data_source_id], found.patients[row.patient_id]
+    decoded = json.loads(row.payload)
     effective = fhir.effective(time_of(row.effective_start), time_of(row.effective_end), row.utc_offset_minutes)
     return Observation(
         id=row.id,

@@ -61,7 +61,11 @@ class SegmentRow(Base):
     """
 
     __tablename__ = "observation_segment"
-    __table_args__ = (Index("observation_segment_pair", "patient_id", "code_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("observation_segment_pair", "patient_id", "code_id", "id"),
+        Index("observation_segment_layout", "code_id", "layout"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigId, Identity(), primary_key=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patient.id"))

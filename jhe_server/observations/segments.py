@@ -29,7 +29,7 @@ ROWS = 8192  # of a full segment: large enough to cost little, small enough to b
 
 # ------------------------------------------------------------------ sealing
 def arrived(session: Session, found: Iterable[tuple[Any, ...]]) -> None:
-    """New observations, decoded, as `typed` takes them: sealed where many of a pair came at once, else noted as loose."""
+    """New observations, decoded, as `typed` takes them: sealed where many of a pair came at once, else loose."""
     new: dict[Pair, list[tuple[Any, ...]]] = {}
     for row in found:
         new.setdefault((row[1], row[2]), []).append(row)
@@ -123,18 +123,18 @@ def _segment(pair: Pair, columns: list[Column], batch: Any) -> dict[str, Any]:
     sealed = packed(columns, batch)
     ids, starts = (batch.column(name).cast("int64") for name in ("observation_id", "effective_start"))
     times = (None, None) if starts.null_count else _span(starts)
-    return dict(
-        patient_id=pair[0],
-        code_id=pair[1],
-        layout=digest(sealed.words["code"][0]),
-        rows=sealed.rows,
-        first_id=_span(ids)[0],
-        last_id=_span(ids)[1],
-        earliest=times[0],
-        latest=times[1],
-        words=dict(sealed.words),
-        batch=message_of(columns, sealed),
-    )
+    return {
+        "patient_id": pair[0],
+        "code_id": pair[1],
+        "layout": digest(sealed.words["code"][0]),
+        "rows": sealed.rows,
+        "first_id": _span(ids)[0],
+        "last_id": _span(ids)[1],
+        "earliest": times[0],
+        "latest": times[1],
+        "words": dict(sealed.words),
+        "batch": message_of(columns, sealed),
+    }
 
 
 def _span(values: Any) -> tuple[int, int]:
@@ -189,12 +189,14 @@ def unseal(session: Session, codes: Iterable[int] | None = None) -> None:
     session.execute(insert(LooseRow).from_select(["patient_id", "code_id", "observation_id"], rows))
 
 
-def outdated(session: Session) -> list[int]:
-    """The codes whose segments were sealed under another layout than this version's."""
+def bring_up_to_date(session: Session) -> None:
+    """Seal anew what was sealed under another layout than this version's, and what a migration left loose."""
     found = session.execute(
         select(SegmentRow.code_id, CodeRow.coding_code, SegmentRow.layout)
         .join(CodeRow, CodeRow.id == SegmentRow.code_id)
         .distinct()
     )
-    return sorted({id for id, code, known in found if known != digest(code)})
-
+    outdated = {id for id, code, known in found if known != digest(code)}
+    if outdated:
+        unseal(session, outdated)
+    seal_all(session)

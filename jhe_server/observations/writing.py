@@ -77,5 +77,11 @@ def add(session: Session, points: list[dict[str, Any]]) -> list[int]:
     named = [(*name, id) for id, point in zip(ids, points, strict=True) for name in point["identifiers"]]
     if named:
         insert_many(session, ObservationIdentifierRow, ("system", "value", "observation_id"), named)
-    segments.arrived(session, [(*row[:8], row[9], row[8], point["payload"]) for row, point in zip(rows, points, strict=True)])
+    segments.arrived(session, (_arrived(row, point) for row, point in zip(rows, points, strict=True)))
     return list(ids)
+
+
+def _arrived(row: tuple[Any, ...], point: dict[str, Any]) -> tuple[Any, ...]:
+    """A row as it was just written, in the order of `typed.fields`."""
+    *keys, modality, created, _ = row
+    return (*keys, created, modality, point["payload"])

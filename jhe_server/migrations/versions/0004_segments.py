@@ -14,7 +14,7 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Everything is loose at first; segments are made of it as more arrives, or by `jupyter jhe upgrade`."""
+    """Everything is loose at first; whoever opens the store seals it."""
     op.create_table(
         "observation_segment",
         sa.Column("id", BigId, sa.Identity(always=False), primary_key=True),
@@ -31,6 +31,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("observation_segment_pair", "observation_segment", ["patient_id", "code_id", "id"])
+    op.create_index("observation_segment_layout", "observation_segment", ["code_id", "layout"])
     op.create_table(
         "observation_loose",
         sa.Column("patient_id", BigId, primary_key=True, autoincrement=False),
