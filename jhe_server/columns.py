@@ -196,37 +196,29 @@ class _Writer:
 # ------------------------------------------------------------------ columns
 def _indices_and_words(array: Any) -> tuple[Any, list[str]]:
     """The numbers and the words of a dictionary array, words that no row uses left out."""
-    import numpy as np
     import pyarrow as pa
 
-    words = array.dictionary.to_pylist()
-    indices = array.indices.cast(pa.int32())
-    used = [int(number) for number in np.unique(indices.drop_null())] if len(words) > 1 else list(range(len(words)))
-    if array.null_count == len(array):
-        used = []
+    words, numbers = array.dictionary.to_pylist(), array.indices.cast(pa.int32())
+    used = sorted(numbers.drop_null().unique().to_pylist())
     if len(used) == len(words):
-        return indices, words
-    places = np.zeros(len(words), "int32")
-    places[used] = np.arange(len(used))
-    mask = np.asarray(indices.is_null())
-    return pa.array(places[np.asarray(indices.fill_null(0))], pa.int32(), mask=mask), [words[one] for one in used]
+        return numbers, words
+    places: list[int | None] = [None] * len(words)
+    for place, number in enumerate(used):
+        places[number] = place
+    return pa.array(places, pa.int32()).take(numbers), [words[number] for number in used]
 
 
 def _renumbered(part: Part, numbers: Sequence[int], rows: int) -> Part:
     """A word column under other numbers."""
-    import numpy as np
-
-    column = Column("word", "word")
-    flat = unpacked_indices(part, rows)
-    mask = np.asarray(flat.is_null())
-    places = np.asarray(numbers, "int32")[np.asarray(flat.fill_null(0))]
     import pyarrow as pa
 
-    [renumbered] = Message(_message([column], [pa.array(places, pa.int32(), mask=mask)])).parts([column.buffers])
-    return renumbered
+    column = Column("word", "word")
+    renumbered = pa.array(numbers, pa.int32()).take(_indices(part, rows))
+    [part] = Message(_message([column], [renumbered])).parts([column.buffers])
+    return part
 
 
-def unpacked_indices(part: Part, rows: int) -> Any:
+def _indices(part: Part, rows: int) -> Any:
     """The numbers of a word column, decompressed."""
     import pyarrow as pa
 
