@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from .db import Base
@@ -35,7 +36,16 @@ def insert_many(session: Session, row: type[Base], columns: Sequence[str], value
         places = ", ".join("?" for _ in columns)
         connection.exec_driver_sql(f'INSERT INTO "{row.__tablename__}" ({quoted}) VALUES ({places})', rows)  # noqa: S608
         return
-    driver: Any = connection.connection.cursor()
-    with driver, driver.copy(f'COPY "{row.__tablename__}" ({quoted}) FROM STDIN') as copy:
-        for one in rows:
-            copy.write_row(one)
+    _copy(connection, f'COPY "{row.__tablename__}" ({quoted}) FROM STDIN', rows)
+
+
+def _copy(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    """SQLAlchemy knows no COPY; what the driver complains of is told as SQLAlchemy tells it."""
+    driver: Any = connection.connection
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for one in rows:
+                copy.write_row(one)
+    except base as error:
+        raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error

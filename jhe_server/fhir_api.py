@@ -15,6 +15,7 @@ from .errors import ExchangeError, Invalid
 from .fhir_search import FHIRSearch, Resources
 from .fhir_select import Searchable
 from .routes import Route, Verb
+from .strict_json import parse_json
 from .web import ExchangeHandler
 
 FHIR_JSON = "application/fhir+json"
@@ -34,7 +35,7 @@ class FHIRHandler(ExchangeHandler):
 # ------------------------------------------------------------------ what comes in
 def read_json(sent: bytes) -> Any:
     try:
-        body = fhir.parse_json(sent.decode("utf-8"), "the body")
+        body = parse_json(sent.decode("utf-8"), "the body")
     except UnicodeDecodeError:
         raise Invalid("The body is not valid UTF-8.") from None
     if not isinstance(body, dict):
