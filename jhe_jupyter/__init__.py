@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     )
     from .exchange import Exchange
     from .invitation import Invitation
+    from .patient_app import PatientApp, as_patient
     from .roster import read_csv
 
 _HOME = {
     "Client": "client",
     "Exchange": "exchange",
     "Invitation": "invitation",
+    "PatientApp": "patient_app",
     "Plan": "cohort",
+    "as_patient": "patient_app",
     "read_csv": "roster",
 }
 
@@ -58,6 +61,7 @@ __all__ = [
     "Invitation",
     "NotConfigured",
     "NotFound",
+    "PatientApp",
     "Plan",
     "TooLarge",
     "TooMany",
@@ -67,6 +71,7 @@ __all__ = [
     "Unprocessable",
     "Unreadable",
     "UploadInterrupted",
+    "as_patient",
     "connect",
     "read_csv",
 ]

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
+from .administration import Administration
 from .connection import Json
 from .errors import NotFound
-from .fhir import FHIRClient
-
 
 FROM_NOW_ON = 2**53  # a number no change has: the Exchange answers with the last one there is
 
 
-class Client(FHIRClient):
+class Client(Administration):
     """A connection with a method for every endpoint; see `Connection` for its arguments and errors.
 
     >>> Client("http://127.0.0.1:8888/jhe", "a-secret")
@@ -258,17 +257,9 @@ class Client(FHIRClient):
         """Take a person out of an organization."""
         self._write("DELETE", f"organizations/{id}/remove_user", {"jheUserId": jhe_user_id})
 
-    def list_data_sources(self) -> Generator[Json]:
-        """Yield the registered devices with the codes they can send."""
-        return self.list_api("data_sources")
-
     def list_codes(self) -> Generator[Json]:
         """Yield every code known here: `id`, `codingSystem`, `codingCode`, `text`."""
         return self.list_api("data_sources/all_scopes")
-
-    def list_clients(self) -> Generator[Json]:
-        """Yield the apps patients can be invited to."""
-        return self.list_api("clients")
 
     # -- records ----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,16 +35,42 @@ class Place(NamedTuple):
         return f"Place({self.url!r})"
 
 
-def connect(url: str | None = None, token: str | None = None) -> Exchange:
+def connect(url: str | None = None, token: str | None = None, *, browser: bool | None = None) -> Exchange:
     """Connect to an Exchange and ask it who we are.
 
     `url` as in `http://127.0.0.1:8888/jhe`, `token` a bearer token; what is not given comes from JHE_URL and from
-    JHE_TOKEN_FILE or JHE_TOKEN. Raises NotConfigured, ConnectionLost, or Unauthenticated for a token that is no good.
+    JHE_TOKEN_FILE or JHE_TOKEN. An address alone is signed in to once with a browser, and stays signed in; `browser`
+    says whether one can be opened on this machine (None: find out). Raises NotConfigured, ConnectionLost, or
+    Unauthenticated for a token that is no good.
     """
     from .exchange import Exchange  # pandas takes its time; whoever only imports us does not wait for it
 
+    if url is not None and not token and not _is_environments(url, os.environ):
+        return _signed_in(url, browser)
     place = find(url, token, os.environ)
     return Exchange(place.url, place.token, token_file=place.token_file).sign_in()
+
+
+def _signed_in(url: str, browser: bool | None) -> Exchange:
+    """With the tokens of an earlier sign-in, while they last, else with those of a new one."""
+    from .browser_sign_in import exchange_at, sign_in
+    from .errors import Unauthenticated
+    from .exchange import Exchange
+    from .kept_tokens import keeper
+    from .oauth import SignedIn
+
+    address = exchange_at(url)
+    kept = keeper(address)
+    if (known := kept.load()) is not None:
+        with suppress(Unauthenticated):
+            return Exchange(address, "", auth=SignedIn(address, kept, known)).sign_in()
+    fresh = sign_in(address, browser=browser)
+    return Exchange(address, "", auth=SignedIn(address, kept, fresh)).sign_in()
+
+
+def _is_environments(url: str, environ: Mapping[str, str]) -> bool:
+    known = environ.get("JHE_URL")
+    return bool(known) and server_url(url) == server_url(known or "")
 
 
 def find(url: str | None, token: str | None, environ: Mapping[str, str]) -> Place:

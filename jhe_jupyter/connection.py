@@ -24,8 +24,9 @@ class Connection:
     """A connection to one Exchange with one token.
 
     `url` is the address the Exchange is mounted at, as in `http://127.0.0.1:8888/jhe`; `token` a bearer token;
-    `token_file` where a newer one will be found when this one expires; `transport` an httpx transport to use instead
-    of the network; `timeout` in seconds. Raises ValueError where the address cannot be one; every other method
+    `token_file` where a newer one will be found when this one expires, `auth` what signs requests instead; `transport`
+    an httpx transport to use instead of the network; `timeout` in seconds. Raises ValueError where the address cannot
+    be one; every other method
     raises `ExchangeError` and its kin.
 
     >>> Connection("http://127.0.0.1:8888/jhe", "a-secret")
@@ -38,12 +39,13 @@ class Connection:
         token: str,
         *,
         token_file: Path | None = None,
+        auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
         timeout: float = 60.0,
     ) -> None:
         self._url = server_url(url)
         self._http = httpx.Client(
-            auth=TokenAuth(token, token_file),
+            auth=auth or TokenAuth(token, token_file),
             transport=transport,
             timeout=timeout,
             trust_env=not is_loopback(self._url),

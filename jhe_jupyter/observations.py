@@ -157,7 +157,7 @@ class Observations(Names):
         return None if thing is None else int(resolve(thing))
 
 
-def _stated(found: pd.DataFrame, query: Json) -> dict[str, Any]:
+def _stated(found: pd.DataFrame, query: Json) -> dict[Any, Any]:
     """What a frame says of itself in `attrs`."""
     return {
         "query": {name: value for name, value in query.items() if value is not None},

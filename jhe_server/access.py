@@ -22,12 +22,13 @@ NOBODY = SUPERUSER  # beside `patient`: not even a superuser
 
 @dataclass(frozen=True)
 class Rule:
-    """The roles that may, whether a patient may for themselves, whether one without any role may; the sentence."""
+    """The roles that may; whether a patient may for themselves, one without any role, anybody at all; the sentence."""
 
     roles: frozenset[str]
     sentence: str
     patient: bool = False
     known: bool = False
+    public: bool = False
 
 
 RULES: dict[str, Rule] = {
@@ -50,6 +51,8 @@ RULES: dict[str, Rule] = {
     "invitations.search": Rule(MEMBER, "list a patient's invitations"),
     "invitations.cancel": Rule(MEMBER, "cancel an invitation"),
     "invitations.clients": Rule(VIEWER, "see the clients of a patient's studies", patient=True),
+    "redemptions.redeem": Rule(NOBODY, "exchange an invitation's secret for an authorization code", public=True),
+    "redemptions.redeem_sent": Rule(NOBODY, "the same, the secret in the body", public=True),
     "followup.search": Rule(VIEWER, "see who is invited, connected, consented and uploading"),
     # studies
     "studies.search": Rule(VIEWER, "list the studies of one's organizations"),
@@ -78,6 +81,8 @@ RULES: dict[str, Rule] = {
     "consents.answer": Rule(MEMBER, "set a consent on behalf of a patient", patient=True),
     "consents.change": Rule(MEMBER, "change a consent on behalf of a patient", patient=True),
     "consents.clear": Rule(MEMBER, "make a consent pending again", patient=True),
+    "consents.withdraw": Rule(MEMBER, "withdraw everything from a study on behalf of a patient", patient=True),
+    "consents.history": Rule(VIEWER, "read the history of a patient's answers", patient=True),
     # observations
     "observations.search": Rule(VIEWER, "read observations, where the patient consents", patient=True),
     "observations.get": Rule(VIEWER, "read one observation, where the patient consents", patient=True),
@@ -101,6 +106,7 @@ RULES: dict[str, Rule] = {
     "departures.remove_organization": Rule(MANAGER, "delete an organization, as manager of it or its parent"),
     "organizations.set_role": Rule(MANAGER, "give a practitioner a role in the organization"),
     "organizations.remove_user": Rule(MANAGER, "take a practitioner's role in the organization away"),
+    "colleagues.invite": Rule(MANAGER, "invite a colleague by e-mail: an account, a role, a link to set a password"),
     "profile.get": Rule(VIEWER, "read one's own profile", patient=True, known=True),
     "organizations.colleagues": Rule(VIEWER, "list the people of one's organizations"),
     "organizations.fhir_colleagues": Rule(
@@ -113,6 +119,10 @@ RULES: dict[str, Rule] = {
     "people.create_practitioner": Rule(SUPERUSER, "create a practitioner's account"),
     "people.update_practitioner": Rule(SUPERUSER, "change a practitioner's account"),
     "departures.remove_practitioner": Rule(SUPERUSER, "delete a practitioner's account"),
+    "practitioner_clients.search": Rule(VIEWER, "list one's own keys for scripts", known=True),
+    "practitioner_clients.create": Rule(VIEWER, "make a key for scripts that act as oneself", known=True),
+    "practitioner_clients.remove": Rule(VIEWER, "delete one of one's own keys", known=True),
+    "oauth.userinfo": Rule(VIEWER, "read who one's token belongs to", patient=True, known=True),
     # data sources, codes and clients
     "devices.search": Rule(VIEWER, "list data sources", patient=True, known=True),
     "devices.get": Rule(VIEWER, "read a data source", patient=True, known=True),

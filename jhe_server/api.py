@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     audit,
     changes,
+    colleagues,
     consents,
     departures,
     devices,
@@ -16,7 +17,9 @@ from . import (
     organizations,
     patients,
     people,
+    practitioner_clients,
     profile,
+    redemptions,
     studies,
 )
 from .routes import Route
@@ -70,10 +73,14 @@ ROUTES: list[Route] = [
     _post(f"{_PATIENT}/consents", consents.answer, consents.Answers),
     _patch(f"{_PATIENT}/consents", consents.change, consents.Answers),
     _delete(f"{_PATIENT}/consents", consents.clear, body=consents.ToClear),
+    _get(f"{_PATIENT}/consents/history", consents.history),
+    _post(f"{_PATIENT}/consents/withdraw", consents.withdraw, consents.Withdrawal),
     # invitations and follow-up
     _get("invitation", invitations.search, query=invitations.InvitationSearch),
     _post("invitation", invitations.issue, invitations.NewInvitation),
     _delete("invitation/{invitation_id}", invitations.cancel),
+    _post("invitation/redeem", redemptions.redeem_sent, redemptions.ToRedeem, 200, public=True, limit="invitation"),
+    _post("invitation/{token}", redemptions.redeem, None, 200, public=True, limit="invitation"),
     _get("followup", followup.search, query=followup.FollowUpSearch),
     # studies
     _plain("studies", studies.search, query=studies.StudySearch),
@@ -110,6 +117,7 @@ ROUTES: list[Route] = [
     _plain(f"{_ORGANIZATION}/studies", studies.of_organization),
     _post(f"{_ORGANIZATION}/user", organizations.set_role, organizations.RoleOf),
     _delete(f"{_ORGANIZATION}/remove_user", organizations.remove_user, body=organizations.UserOf),
+    _post(f"{_ORGANIZATION}/invite", colleagues.invite, colleagues.NewColleague),
     _get("users/profile", profile.get),
     _plain("users", organizations.colleagues, query=people.PeopleSearch),
     _plain("users/search_by_email", people.find, query=people.ByEmail),
@@ -118,6 +126,9 @@ ROUTES: list[Route] = [
     _plain("practitioners/{practitioner_id}", people.practitioner),
     _patch("practitioners/{practitioner_id}", people.update_practitioner, people.PractitionerChange),
     _delete("practitioners/{practitioner_id}", departures.remove_practitioner),
+    _plain("practitioner_clients", practitioner_clients.search, query=Listing),
+    _post("practitioner_clients", practitioner_clients.create, practitioner_clients.NewPractitionerClient),
+    _delete("practitioner_clients/{practitioner_client_id}", practitioner_clients.remove),
     # data sources and clients
     _plain("data_sources", devices.search, query=devices.DataSourceSearch),
     _post("data_sources", devices.create, devices.NewDataSource),

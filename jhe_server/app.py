@@ -25,9 +25,10 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
 from tornado.routing import PathMatches, Rule
-from traitlets import Bool, Enum, Float, Int, List, Unicode, default
+from traitlets import Bool, Dict, Enum, Float, Int, List, Unicode, default
 
-from .cli import default_database
+from . import portal
+from .commands import default_database
 from .entrance import Entrance
 from .kernels import RENEW_EVERY, KernelToken
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 SINGLE_USER = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
 DRAIN = 10.0  # seconds in which requests under way may finish
+STREAMS = 8  # read at once: as many connections again are left for everything else
 IDLE = 2.0  # seconds after the start before the store is opened unasked: the first page comes first
 
 
@@ -99,6 +101,14 @@ class ExchangeApp(ExtensionApp):
     cors_origins = List(Unicode(), help="Origins of browser apps that may call the API with bearer tokens.").tag(
         config=True
     )
+    proxies = Int(0, help="Trusted proxies in front: the caller's address is the one the outermost has seen.").tag(
+        config=True
+    )
+    lifetimes = Dict(help="What is good for longer or shorter than usual, as {'access_minutes': 15}.").tag(config=True)
+    limits = Dict(help="Attempts a minute or two that differ from the usual, as {'account': 10}.").tag(config=True)
+    key_file = Unicode("", help="The key that signs ID tokens; `signing-key.json` beside the database unless set.").tag(
+        config=True
+    )
     kernel_environment = Bool(True, help="Give kernels JHE_URL and JHE_TOKEN, with the owner's rights.").tag(
         config=True
     )
@@ -106,6 +116,9 @@ class ExchangeApp(ExtensionApp):
     max_import_mib = Float(10.0, help="The largest import of patients, in MiB.").tag(config=True)
     max_bundle_mib = Float(32.0, help="The largest FHIR Bundle, in MiB.").tag(config=True)
     threads = Int(8, help="Requests worked on at once.").tag(config=True)
+    stalled_after = Float(60.0, help="Seconds a reader may leave a stream untouched before it is closed.").tag(
+        config=True
+    )
     invitation_link_prefix = Unicode(help="The guide's invitation link, up to the host and the token.").tag(config=True)
     invitation_days = Float(14.0, help="Days for which an invitation can be redeemed.").tag(config=True)
     default_client = Unicode("CommonHealth", help="The client of the guide's invitation link, by name.").tag(
@@ -180,6 +193,7 @@ class ExchangeApp(ExtensionApp):
         self.started = time.time()
         self._opening = threading.Lock()
         self._ticking: list[PeriodicCallback] = []
+        self.streams = asyncio.Semaphore(STREAMS)
         self.site = self._site()
 
     def _site(self) -> str:
@@ -190,6 +204,8 @@ class ExchangeApp(ExtensionApp):
         return f"http://{ip}:{self._server.port}{self.root}"
 
     def initialize_handlers(self) -> None:
+        if not self.alone:  # alone there are no kernels, so there is no portal
+            self._server.web_app.default_router.rules.insert(-1, portal.rule(self._server))
         if self.client_mode:
             self.log.info("jhe: a user's server on a Hub; the Exchange is hosted by the Hub's service")
             return

@@ -5,70 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 from jupyter_core.application import JupyterApp
-from jupyter_core.paths import jupyter_data_dir
-from traitlets import Bool, Float, Int, Unicode, default
+from traitlets import Bool, Enum, Float, Int, Unicode, default
 
+from .cli_accounts import ClientCommand, UserCommand
+from .commands import Command, Group
 from .errors import ExchangeError
 from .operator import recorded
-
-
-def default_database() -> str:
-    return f"sqlite:///{Path(jupyter_data_dir()) / 'jhe' / 'exchange.sqlite'}"
-
-
-class Command(JupyterApp):
-    """A command on one store."""
-
-    name = "jupyter-jhe"
-    takes: tuple[str, ...] = ()
-    database = Unicode(help="sqlite:///FILE or postgresql://…").tag(config=True)
-    aliases = {"database": "Command.database"}
-
-    @default("config_file_name")
-    def _default_config_file(self) -> str:
-        return "jupyter_jhe_config"  # the server's own: a command finds the same database
-
-    @default("database")
-    def _default_database(self) -> str:
-        return str(self.config.ExchangeApp.get("database") or default_database())
-
-    @contextmanager
-    def store(self) -> Iterator[Any]:
-        """The store, brought up to date, closed afterwards."""
-        from .opened import open_store
-
-        database = open_store(self.database)
-        try:
-            yield database
-        finally:
-            database.close()
-
-    def start(self) -> None:
-        super().start()
-        try:
-            if len(self.extra_args) != len(self.takes):
-                raise ExchangeError(f"Usage: jupyter jhe {self.usage} {' '.join(self.takes)}".rstrip())
-            self.run(*self.extra_args)
-        except ExchangeError as error:
-            self.fail(error.detail)
-
-    @property
-    def usage(self) -> str:
-        return str(self.name).removeprefix("jupyter-jhe-").replace("-", " ")
-
-    def fail(self, sentence: str) -> None:
-        print(sentence, file=sys.stderr)
-        self.exit(1)
-
-    def run(self, *arguments: str) -> None:
-        raise NotImplementedError
 
 
 class SeedCommand(Command):
@@ -111,54 +56,6 @@ class TokenCommand(Command):
         print(token)
 
 
-class UserAddCommand(Command):
-    """Create a practitioner's account, without any role yet."""
-
-    name = "jupyter-jhe-user-add"
-    description = __doc__
-    takes = ("EMAIL",)
-    superuser = Bool(False, help="May do everything.").tag(config=True)
-    first_name = Unicode("", help="Given name.").tag(config=True)
-    last_name = Unicode("", help="Family name.").tag(config=True)
-    flags = {"superuser": ({"UserAddCommand": {"superuser": True}}, "May do everything.")}
-    aliases = {
-        **Command.aliases,
-        "first-name": "UserAddCommand.first_name",
-        "last-name": "UserAddCommand.last_name",
-    }
-
-    def run(self, *arguments: str) -> None:
-        [email] = arguments
-        from pydantic import TypeAdapter, ValidationError
-
-        from .people import add_practitioner
-        from .shapes import Email
-
-        try:
-            address = TypeAdapter[str](Email).validate_python(email)
-        except ValidationError:
-            raise ExchangeError("This is not a valid e-mail address.") from None
-        with self.store() as database, recorded(database, "people.create_practitioner", 1) as session:
-            row = add_practitioner(session, address, self.first_name, self.last_name, is_superuser=self.superuser)
-            print(f"user {row.user_id} (practitioner {row.id})")
-
-
-class Group(JupyterApp):
-    """A command that only has others below it."""
-
-    def start(self) -> None:
-        super().start()
-        self.print_help()
-        self.exit(1)
-
-
-class UserCommand(Group):
-    """Accounts."""
-
-    name = "jupyter-jhe-user"
-    subcommands = {"add": (UserAddCommand, "Create a practitioner's account.")}
-
-
 class ImportCommand(Command):
     """Import patients from a CSV file into an organization."""
 
@@ -183,6 +80,25 @@ class ImportCommand(Command):
             bad = import_file(database, file, self.organization, self.study or None, self.dry_run)
         if bad:
             self.exit(1)
+
+
+class ExportCommand(Command):
+    """Write a study's observations and consents into a folder, as files a statistics program reads."""
+
+    name = "jupyter-jhe-export"
+    description = __doc__
+    takes = ("DIR",)
+    study = Int(0, help="The study's id.").tag(config=True)
+    format = Enum(("parquet", "csv", "ndjson"), "parquet", help="parquet, csv or ndjson.").tag(config=True)
+    aliases = {**Command.aliases, "study": "ExportCommand.study", "format": "ExportCommand.format"}
+
+    def run(self, *arguments: str) -> None:
+        [folder] = arguments
+        from .exporting import export_study
+
+        with self.store() as database:
+            written = export_study(database, self.study, self.format, folder)
+        print(", ".join(f"{number} {name}" for name, number in written.items()))
 
 
 class AuditVerifyCommand(Command):
@@ -299,8 +215,10 @@ SUBCOMMANDS: dict[str, tuple[type[JupyterApp], str]] = {
     "demo": (DemoCommand, "Make a demo study once and open JupyterLab on the tour."),
     "seed": (SeedCommand, "Fill an empty database with a small clinic."),
     "token": (TokenCommand, "Print a bearer token for a user."),
-    "user": (UserCommand, "Create accounts."),
+    "user": (UserCommand, "Create and lock accounts."),
+    "client": (ClientCommand, "Register apps."),
     "import": (ImportCommand, "Import patients from a CSV file."),
+    "export": (ExportCommand, "Write a study's observations and consents as files."),
     "audit": (AuditCommand, "Verify the audit, print its head."),
     "upgrade": (UpgradeCommand, "Bring the database to this version's schema."),
 }

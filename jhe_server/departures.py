@@ -212,6 +212,7 @@ def remove_client(session: Session, actor: Actor, oauth_client_id: int) -> None:
     row = oauth_clients.row_of(session, oauth_client_id)
     if _any(session, InvitationRow.oauth_client_id, row.id):
         raise Conflict("This client still has invitations; it cannot be deleted.")
+    tokens.end_client(session, row.client_id)
     _unlink(session, "oauth_client_id", row.id, StudyClientRow, ClientDataSourceRow)
     _gone(session, row, "client")
 

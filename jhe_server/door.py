@@ -10,23 +10,21 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from . import audit, changes, columns, tokens
+from . import attempts, audit, changes, columns, oauth_clients, tokens
 from .access import Actor
 from .audit import Entry
+from .calls import ARROW, Credential, Reply, Request, arguments, invalid
 from .db import Database
-from .errors import ExchangeError, Forbidden, Invalid, NotFound, Unauthenticated
-from .routes import Route
+from .errors import ExchangeError, Forbidden, Invalid, Unauthenticated
+from .routes import Sent
 from .settings import Settings
-from .shapes import MAX_ID, Listing, Page
+from .shapes import Listing, Page
 
-ARROW = "application/vnd.apache.arrow.stream"
-JSON = "application/json"
 # What an outcome is called in the audit, by status.
 OUTCOMES = {
     400: "invalid",
@@ -38,46 +36,9 @@ OUTCOMES = {
     415: "invalid",
     422: "invalid",
     500: "error",
+    507: "error",
 }
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A bearer token of ours, or a user whom Jupyter or the Hub already knows."""
-
-    token: str | None = None
-    user_id: int | None = None
-    via: str = "token"
-    by_cookie: bool = False
-
-
-@dataclass(frozen=True)
-class Request:
-    """One call as it came over the wire."""
-
-    route: Route
-    credential: Credential | None
-    path: dict[str, str] = field(default_factory=dict)
-    query: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    media_type: str = JSON
-    url: str = ""
-    request_id: str = ""
-    etag: str | None = None
-    strict: bool = False
-
-
-@dataclass
-class Reply:
-    """`answer` is what the verb returned, `body` what leaves; a stream's chunks are made as they are taken."""
-
-    status: int
-    body: bytes | None = None
-    media_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    answer: Any = None
-    stream: Iterator[bytes] | None = None
 
 
 class Door:
@@ -93,9 +54,40 @@ class Door:
         with self.database.read() as session:
             return _actor(session, credential)
 
+    def knows_origin(self, origin: str) -> bool:
+        """Whether some app that is registered calls from pages of this origin."""
+        with self.database.read() as session:
+            return oauth_clients.knows_origin(session, origin)
+
     def perform(self, request: Request) -> Reply:
         """Answer a request or raise the one error it earned; either leaves its audit row."""
         entry = Entry(verb=request.route.name, request_id=request.request_id)
+        if request.route.public:
+            return self._limited(request, entry)
+        return self._performed(request, entry)
+
+    def _limited(self, request: Request, entry: Entry) -> Reply:
+        """A call of somebody nobody knows: refused once too many from that address were, and counted if refused."""
+        kind, address = request.route.limit, request.sent.address
+        if kind is None:
+            return self._performed(request, entry)
+        with self.database.read() as session:
+            attempts.allowed(session, self.settings.limits, kind, address)
+        try:
+            reply = self._performed(request, entry)
+        except ExchangeError as refusal:
+            if refusal.status < 500:
+                self._count(kind, address)
+            raise
+        if 400 <= reply.status < 500:
+            self._count(kind, address)
+        return reply
+
+    def _count(self, kind: str, address: str) -> None:
+        with self.database.write() as session:
+            attempts.count(session, kind, address)
+
+    def _performed(self, request: Request, entry: Entry) -> Reply:
         try:
             return self._write(request, entry) if request.route.changes else self._read(request, entry)
         except ValidationError as error:
@@ -107,7 +99,8 @@ class Door:
         except Exception:
             self.log.exception("jhe: %s failed (request %s)", request.route.name, request.request_id)
             refusal = ExchangeError()
-        self._refused(entry, refusal)
+        if not request.route.public:
+            self._refused(entry, refusal)
         raise refusal
 
     def turn_away(self, credential: Credential, verb: str, request_id: str, refusal: ExchangeError) -> None:
@@ -135,24 +128,24 @@ class Door:
     def _read(self, request: Request, entry: Entry) -> Reply:
         with ExitStack() as stack:
             session = stack.enter_context(self.database.read())
-            actor, arguments = self._opened(session, request, entry)
-            reply = self._unchanged(session, actor, request) or self._answer(session, actor, request, arguments)
-            if request.route.audited:
+            actor, given = self._opened(session, request, entry)
+            reply = self._unchanged(session, actor, request) or self._answer(session, actor, request, given)
+            if request.route.audited and not (request.route.public and entry.actor_id is None):
                 self.record(entry)
             if reply.stream is not None:
                 reply.stream = _closing(reply.stream, stack.pop_all())
             return reply
 
-    def _answer(self, session: Any, actor: Actor, request: Request, arguments: dict[str, Any]) -> Reply:
+    def _answer(self, session: Any, actor: Actor | Sent, request: Request, given: dict[str, Any]) -> Reply:
         route = request.route
-        if request.media_type == ARROW and route.table is not None:
-            table = route.table(session, actor, **arguments)
+        if request.media_type == ARROW and route.table is not None and isinstance(actor, Actor):
+            table = route.table(session, actor, **given)
             headers = {"ETag": _etag(session, actor, request)}
             return Reply(200, media_type=ARROW, headers=headers, answer=table, stream=columns.stream(table))
-        return _reply(request, route.verb(session, actor, **arguments), arguments.get("query"))
+        return _reply(request, route.verb(session, actor, **given), given.get("query"))
 
-    def _unchanged(self, session: Any, actor: Actor, request: Request) -> Reply | None:
-        if request.media_type != ARROW or request.etag is None:
+    def _unchanged(self, session: Any, actor: Actor | Sent, request: Request) -> Reply | None:
+        if request.media_type != ARROW or request.etag is None or isinstance(actor, Sent):
             return None
         etag = _etag(session, actor, request)
         known = {one.strip().removeprefix("W/") for one in request.etag.split(",")}
@@ -161,25 +154,28 @@ class Door:
     # -------------------------------------------------------------- writing
     def _write(self, request: Request, entry: Entry) -> Reply:
         with self.database.write() as session:
-            actor, arguments = self._opened(session, request, entry)
-            answer = request.route.verb(session, actor, **arguments)
+            actor, given = self._opened(session, request, entry)
+            answer = request.route.verb(session, actor, **given)
             changes.append(session)
-            audit.append(session, entry)
+            if not request.route.public or entry.actor_id is not None:
+                audit.append(session, entry)
             afterwards: Callable[..., Any] | None = session.info.get("afterwards")
         if afterwards is not None:
             answer = afterwards(self._after)
-        return _reply(request, answer, arguments.get("query"))
+        return _reply(request, answer, given.get("query"))
 
     def _after(self) -> Any:
         """A second, small transaction for the outcome of a call to the world."""
         return _Appending(self.database)
 
     # -------------------------------------------------------------- both
-    def _opened(self, session: Any, request: Request, entry: Entry) -> tuple[Actor, dict[str, Any]]:
+    def _opened(self, session: Any, request: Request, entry: Entry) -> tuple[Actor | Sent, dict[str, Any]]:
         """The actor first; only then is what they sent read."""
+        session.info.update(audit=entry, settings=self.settings)
+        if request.route.public:
+            return request.sent, arguments(request)
         actor = _actor(session, request.credential)
         entry.actor_id, entry.via = actor.user_id, actor.via
-        session.info.update(audit=entry, settings=self.settings)
         if not request.route.changes:
             session.info["state"] = (str(self.database.url), changes.head(session))
         if (
@@ -190,7 +186,7 @@ class Door:
         ):
             raise Forbidden("This call writes; a browser session has to send it as POST.")
         actor.knock(request.route.name)
-        return actor, _arguments(request)
+        return actor, arguments(request)
 
 
 class _Appending:
@@ -215,43 +211,6 @@ def _actor(session: Any, credential: Credential | None) -> Actor:
     if credential.token is not None:
         return tokens.actor(session, credential.token)
     return tokens.actor_of(session, credential.user_id or 0, credential.via)
-
-
-def _arguments(request: Request) -> dict[str, Any]:
-    route = request.route
-    arguments: dict[str, Any] = {name: _id(request.path[name]) for name in route.parameters}
-    if route.query is not None:
-        arguments["query"] = _query(route.query, request)
-    if route.body is not None:
-        arguments["body"] = _body(route.body, request.body)
-    return arguments
-
-
-def _id(text: str) -> int:
-    """An id in a path; whatever is not one names nothing."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > MAX_ID:
-        raise NotFound()
-    return int(text)
-
-
-def _query(shape: Any, request: Request) -> Any:
-    if isinstance(shape, type) and issubclass(shape, BaseModel):
-        return shape.model_validate(dict(request.query))
-    return shape(request.query, request.strict)
-
-
-def _body(shape: Any, sent: bytes) -> Any:
-    if isinstance(shape, type) and issubclass(shape, BaseModel):
-        body = shape.model_validate_json(sent or b"null", strict=True)
-        json.loads(sent, object_pairs_hook=_once)
-        return body
-    return shape(sent)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    """Of a key given twice, one reader takes the first and another the last: neither is what was surely meant."""
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise Invalid("The body has a key twice in one object.")
 
 
 def _reply(request: Request, answer: Any, query: Any) -> Reply:
@@ -298,27 +257,3 @@ def _closing(chunks: Iterator[bytes], stack: ExitStack) -> Iterator[bytes]:
     """The stream's transaction ends with the stream, whether it was read to its end or not."""
     with stack:
         yield from chunks
-
-
-def invalid(error: ValidationError) -> Invalid:
-    """What was wrong with a shape, by field, in sentences that never hold what was sent."""
-    fields: dict[str, list[str]] = {}
-    for one in error.errors(include_input=False, include_url=False, include_context=False):
-        if one["type"] == "json_invalid":
-            return Invalid("The body is not valid JSON.")
-        where = ".".join(str(part)[:100] for part in one["loc"]) or "body"
-        fields.setdefault(where, []).append(_said(one["type"], one["msg"]))
-    first, said = next(iter(fields.items()))
-    more = f" ({len(fields) - 1} more field{'s' if len(fields) > 2 else ''})" if len(fields) > 1 else ""
-    return Invalid(f"{first}: {said[0]}{more}.", fields)
-
-
-def _said(kind: str, message: str) -> str:
-    if kind == "missing":
-        return "is required"
-    if kind == "extra_forbidden":
-        return "is not a field of this call"
-    if "email address" in message:
-        return "is not a valid e-mail address"
-    plain = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "").rstrip(".")
-    return plain[0].lower() + plain[1:]

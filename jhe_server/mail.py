@@ -159,15 +159,36 @@ def invitation_message(
     words = {key: _one_line(value) for key, value in names.items()}
     words |= {"link": _unbroken(link, "link"), "contact": _one_line(contact or "")}
     words["expires"] = expires.astimezone(UTC).strftime("%Y-%m-%d, %H:%M UTC")
+    subject = f"Join {words['study'] or words['organization']} - Connect Your Health Data"
+    message = _addressed(subject, words["organization"], sender, to)
+    message.set_content(_text(words))
+    message.add_alternative(_html(words), subtype="html")
+    return message
+
+
+def password_message(*, sender: str, to: str, link: str, hours: float) -> EmailMessage:
+    """The one-time link for a first or a forgotten password, as plain text; `hours` is how long it works.
+
+    >>> message = password_message(sender="lab@example.com", to="ada@example.com", hours=48, link="https://example.com/p")
+    >>> "https://example.com/p" in message.get_content()
+    True
+    """
+    message = _addressed("Set your password", "JupyterHealth Exchange", sender, to)
+    message.set_content(
+        "With this link you set your password at the JupyterHealth Exchange, for the first time or anew:\n\n"
+        f"{_unbroken(link, 'link')}\n\nIt works once, for {hours:g} hours. Where you did not expect it, do nothing.\n"
+    )
+    return message
+
+
+def _addressed(subject: str, name: str, sender: str, to: str) -> EmailMessage:
     message = EmailMessage()
-    message["Subject"] = f"Join {words['study'] or words['organization']} - Connect Your Health Data"
-    message["From"] = Address(words["organization"], addr_spec=_address(sender, "sender"))
+    message["Subject"] = subject
+    message["From"] = Address(name, addr_spec=_address(sender, "sender"))
     message["To"] = Address(addr_spec=_address(to, "recipient"))
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=_address(sender, "sender").rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_text(words))
-    message.add_alternative(_html(words), subtype="html")
     return message
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import field_validator
+from pydantic import AfterValidator, field_validator
 from sqlalchemy import Boolean, ForeignKey, Identity, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -17,6 +19,8 @@ from .devices import DataSource, DataSourceRow, data_source_of
 from .devices import shapes as data_source_shapes
 from .errors import Conflict, Invalid, NotFound
 from .shapes import Body, Id, Line, Listing, Name, Page, Shape, WebAddress
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class OAuthClientRow(Base):
@@ -45,10 +49,27 @@ def _with_code(address: str | None) -> str | None:
     return address
 
 
+def _redirect(address: str) -> str:
+    """Where codes are sent: over TLS, to this machine, or to an app by a scheme of its own (RFC 8252)."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        raise ValueError("is not an address") from None
+    own = "." in parts.scheme  # org.example.app:/callback
+    web = (parts.scheme == "https" and host) or (parts.scheme == "http" and host in LOOPBACK)
+    if not (own or web) or "#" in address or re.search(r"[\s\"'<>;,]", address) or "@" in parts.netloc:
+        raise ValueError("must be https://…, http://127.0.0.1/… or an app's own scheme like org.example.app:/…")
+    return address
+
+
+RedirectUri = Annotated[Line, AfterValidator(_redirect)]
+
+
 class NewClient(Body):
     name: Name
     invitation_url: WebAddress | None = None
-    redirect_uris: list[Line] = []
+    redirect_uris: list[RedirectUri] = []
     confidential: bool = False
 
     _code = field_validator("invitation_url")(_with_code)
@@ -57,7 +78,7 @@ class NewClient(Body):
 class ClientChange(Body):
     name: Name | None = None
     invitation_url: WebAddress | None = None
-    redirect_uris: list[Line] | None = None
+    redirect_uris: list[RedirectUri] | None = None
 
     _code = field_validator("invitation_url")(_with_code)
 
@@ -137,6 +158,25 @@ def _noted(session: Session, row: OAuthClientRow) -> None:
     session.flush()
     changes.note(session, "client", row.id)
     audit.note(session, count=1)
+
+
+def knows_origin(session: Session, origin: str) -> bool:
+    """Whether the browser app of some client is served from this origin.
+
+    A redirect address begins with its origin; whatever else is in the list may be there in any number.
+    """
+    found = session.scalars(select(OAuthClientRow.redirect_uris).where(OAuthClientRow.redirect_uris.contains(origin)))
+    return any(origin_of(uri) == origin for uris in found for uri in uris.splitlines())
+
+
+def origin_of(uri: str) -> str:
+    """The origin of a redirect address, as browsers write it.
+
+    >>> origin_of("https://app.example.org/callback?x=1")
+    'https://app.example.org'
+    """
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 # ------------------------------------------------------------------ verbs

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MIB = 2**20
 # How large a body may be is a setting for each of these kinds.
 Kind = Literal["body", "import", "bundle"]
 Verb = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What somebody nobody knows yet has sent, for the verbs that find out who it is, or need not know.
+
+    `root` is the path below which the Exchange is reached, `address` where the caller is, as far as can be told.
+    """
+
+    query: tuple[tuple[str, str], ...] = ()
+    form: tuple[tuple[str, str], ...] = ()
+    authorization: str | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+    root: str = ""
+    path: str = ""
+
+    def said(self, name: str) -> str:
+        """A field of the form, else of the query; empty where it was not sent."""
+        return next((value for key, value in (*self.form, *self.query) if key == name), "")
 
 
 @dataclass(frozen=True)
@@ -21,6 +41,8 @@ class Route:
     `form` says that the query comes as a form, in the body. `table` is the verb that answers the
     same question as an Arrow stream; `present` dresses the answer where it is not
     plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
+    A `public` verb is called with the session and what was `Sent` instead of an actor; `limit` names the count of
+    refused calls, by address, after which no more are heard.
     """
 
     method: str
@@ -36,6 +58,8 @@ class Route:
     form: bool = False
     kind: Kind = "body"
     present: Callable[..., Any] | None = None
+    public: bool = False
+    limit: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +77,7 @@ class Route:
 
     @property
     def parameters(self) -> list[str]:
-        """The names of the ids in the path."""
+        """The names in the path: of ids where they end so, else of text."""
         return re.findall(r"{(\w+)}", self.path)
 
     @property
@@ -63,8 +87,13 @@ class Route:
 
 
 def by_pattern(routes: list[Route]) -> dict[str, dict[str, Route]]:
-    """The routes of each path by method; paths without ids first, so that `patients/me` is not a patient's id."""
+    """The routes of each path by method; paths without ids first, so that `patients/me` is not a patient's id.
+
+    Routes whose paths differ in nothing but the names of their ids share a pattern: the first one's.
+    """
     found: dict[str, dict[str, Route]] = {}
+    patterns: dict[str, str] = {}
     for route in sorted(routes, key=lambda route: ("{" in route.path, route.path)):
-        found.setdefault(route.pattern, {})[route.method] = route
+        pattern = patterns.setdefault(re.sub(r"{\w+}", "{}", route.path), route.pattern)
+        found.setdefault(pattern, {})[route.method] = route
     return found

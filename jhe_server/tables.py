@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401  (imported for their tables)
+    attempts,
     audit,
+    authorization_codes,
+    browser_sessions,
     changes,
     consents,
     devices,
@@ -12,8 +15,10 @@ from . import (  # noqa: F401  (imported for their tables)
     oauth_clients,
     observations,
     organizations,
+    password_links,
     patient_rows,
     people,
+    practitioner_clients,
     studies,
     tokens,
 )

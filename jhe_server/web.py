@@ -13,8 +13,9 @@ import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
@@ -24,7 +25,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import tokens
-from .door import ARROW, JSON, Credential, Reply, Request
+from .calls import ARROW, JSON, Credential, Reply, Request
 from .errors import (
     ExchangeError,
     Forbidden,
@@ -37,15 +38,16 @@ from .errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from .routes import MIB, Route
+from .routes import MIB, Route, Sent
 
 if TYPE_CHECKING:
     from .app import ExchangeApp
 
 FORM = "application/x-www-form-urlencoded"
-SECRET_PATH = re.compile(r"(/invitation/)(?!\d+/?$)[^/?]+")
+SECRET_PATH = re.compile(r"(/(?:invitation|password)/)(?!\d+/?$)[^/?]+")
+SECRETS = frozenset({"token", "access_token"})  # that have no place in an address
 DISCARDED = 16 * MIB  # bytes of a refused body that are read past
-STALLED_AFTER = 60.0  # seconds a reader may leave a stream untouched
+PIECE = MIB // 4  # bytes of a stream that a reader has to take in time; below what a slow line manages in a minute
 
 
 @web.stream_request_body
@@ -60,6 +62,8 @@ class ExchangeHandler(JupyterHandler):
     credential: Credential | None = None
     media_types: tuple[str, ...] = (JSON,)
     accepts: tuple[str, ...] = (JSON,)
+    secrets: frozenset[str] = SECRETS
+    known_origin = False
 
     def initialize(self, routes: dict[str, Route]) -> None:
         self.routes = routes
@@ -85,7 +89,7 @@ class ExchangeHandler(JupyterHandler):
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         self.set_header("Vary", "Origin, Accept, Authorization, Cookie")
         origin = self.request.headers.get("Origin")
-        if origin and origin in self.settings["jhe"].cors_origins:
+        if origin and (self.known_origin or origin in self.settings["jhe"].cors_origins):
             self.set_header("Access-Control-Allow-Origin", origin)  # never with credentials: bearer tokens only
             self.set_header("Access-Control-Expose-Headers", "ETag, Location, Retry-After, WWW-Authenticate")
 
@@ -113,7 +117,7 @@ class ExchangeHandler(JupyterHandler):
         if isinstance(refusal, Unavailable | Unauthenticated):
             return  # the latter is counted where every answer leaves
         if self.credential is None:
-            self.exchange.strangers.refused(self.request.remote_ip or "")
+            self.exchange.strangers.refused(self.address)
             return
         name = self.route.name if self.route else "none"
         await self.run(self.exchange.door.turn_away, self.credential, name, self.request_id, refusal)
@@ -123,10 +127,15 @@ class ExchangeHandler(JupyterHandler):
             raise Unavailable(headers={"Retry-After": "5"})
         if not self.check_host():
             raise Forbidden("This host name is not one of this server's.")
+        await self._recognise_origin()
         if self.request.method == "OPTIONS":
             return
-        if {"token", "access_token"} & set(self.request.query_arguments):
+        if self.secrets & set(self.request.query_arguments):
             raise Invalid("Tokens are not accepted in the address; send an Authorization header.")
+        if self.route is not None and self.route.public:
+            self._bounded()
+            self.produced = self._negotiated()
+            return
         self.credential = await self._credential()
         if self.route is None or self._brings_a_body() or not self._acceptable():
             # Whoever is refused for anything else has to be somebody first; other calls ask in their own transaction.
@@ -138,6 +147,13 @@ class ExchangeHandler(JupyterHandler):
             raise NotAllowed(f"This path answers {allowed}.", headers={"Allow": allowed})
         self._bounded()
         self.produced = self._negotiated()
+
+    async def _recognise_origin(self) -> None:
+        """A browser app may call from where its client is registered."""
+        origin = self.request.headers.get("Origin")
+        if origin and await self.run(self.exchange.door.knows_origin, origin):
+            self.known_origin = True
+            self.set_default_headers()
 
     def _brings_a_body(self) -> bool:
         headers = self.request.headers
@@ -250,10 +266,29 @@ class ExchangeHandler(JupyterHandler):
             await self._turn_away(refusal)
             raise
         with self.exchange.in_flight():
+            async with self._place():
+                reply: Reply = await self._answered(request)
+                if request.route.waits:
+                    reply = await self._waited(request, reply)
+                await self._send(reply)
+
+    async def _answered(self, request: Request) -> Reply:
+        """Refusals of somebody nobody knows are counted by address."""
+        status = 500
+        try:
             reply: Reply = await self.run(self.exchange.door.perform, request)
-            if request.route.waits:
-                reply = await self._waited(request, reply)
-            await self._send(reply)
+            status = reply.status
+        except ExchangeError as refusal:
+            status = refusal.status
+            raise
+        finally:
+            if request.route.public and 400 <= status < 500:
+                self.exchange.strangers.refused(self.address)
+        return reply
+
+    def _place(self) -> AbstractAsyncContextManager[Any]:
+        """An open stream keeps a connection of the store; beyond so many they wait here, where waiting costs none."""
+        return self.exchange.streams if self.produced == ARROW else nullcontext()
 
     def _request(self, path: dict[str, str]) -> Request:
         route = self.route
@@ -261,18 +296,45 @@ class ExchangeHandler(JupyterHandler):
         body = b"".join(self._chunks)
         if route.body is not None or body:
             self._check_media_type(body, (FORM,) if route.form else self.accepts)
+        query, form = _pairs(self.request.query), _form(body) if route.form else []
         return Request(
             route=route,
             credential=self.credential,
-            path=path,
-            query=_pairs(self.request.query) + (_form(body) if route.form else []),
+            path=dict(zip(route.parameters, path.values(), strict=True)),
+            query=query + form,
             body=b"" if route.form else body,
             media_type=self.produced,
             url=self.absolute(self.request.path),
             request_id=self.request_id,
             etag=self.request.headers.get("If-None-Match"),
+            sent=self._sent(query, form),
             strict="handling=strict" in self.request.headers.get("Prefer", "").lower().replace(" ", ""),
         )
+
+    def _sent(self, query: list[tuple[str, str]], form: list[tuple[str, str]]) -> Sent:
+        cookies = {name: morsel.value for name, morsel in self.request.cookies.items()}
+        return Sent(
+            query=tuple(query),
+            form=tuple(form),
+            authorization=self.request.headers.get("Authorization"),
+            cookies=cookies,
+            address=self.address,
+            root=self.mounted,
+            path=self.request.path,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the caller is, as the outermost proxy that we trust has seen it."""
+        said, peer = self.request.headers.get("X-Forwarded-For", ""), self.request.remote_ip or ""
+        return seen_by_proxies(said, self.exchange.proxies, peer)
+
+    @property
+    def mounted(self) -> str:
+        """The path below which browsers reach the Exchange."""
+        if self.exchange.public_url:
+            return urlsplit(self.exchange.public_root).path
+        return self.exchange.root if self.request.path.startswith(f"{self.exchange.root}/") else ""
 
     def _check_media_type(self, body: bytes, accepts: tuple[str, ...]) -> None:
         kind, *parameters = self.request.headers.get("Content-Type", "").lower().split(";")
@@ -316,9 +378,10 @@ class ExchangeHandler(JupyterHandler):
         assert chunks is not None
         try:
             while (chunk := await self.run(next, chunks, None)) is not None:
-                self.write(chunk)
-                await asyncio.wait_for(self.flush(), STALLED_AFTER)
-            await self.finish()
+                for start in range(0, len(chunk), PIECE):
+                    self.write(chunk[start : start + PIECE])
+                    await asyncio.wait_for(self.flush(), self.exchange.stalled_after)
+            await asyncio.wait_for(self.finish(), self.exchange.stalled_after)
         except (StreamClosedError, TimeoutError):
             if isinstance(self.request.connection, HTTP1Connection):
                 self.request.connection.close()
@@ -385,13 +448,16 @@ class ExchangeHandler(JupyterHandler):
         error = (more.get("exc_info") or (None, None, None))[1]
         refusal = error if isinstance(error, ExchangeError) else _refusal(status_code)
         if isinstance(refusal, Unauthenticated):
-            self.exchange.strangers.refused(self.request.remote_ip or "")
+            self.exchange.strangers.refused(self.address)
         for name, value in refusal.headers.items():
             self.set_header(name, value)
         self.set_header("Content-Type", self.error_type)
-        self.finish(json.dumps(self.error_body(refusal), ensure_ascii=False))
+        self.finish(self.error_text(refusal))
 
     error_type = JSON
+
+    def error_text(self, refusal: ExchangeError) -> str:
+        return json.dumps(self.error_body(refusal), ensure_ascii=False)
 
     def error_body(self, refusal: ExchangeError) -> dict[str, Any]:
         return {"detail": refusal.detail} | ({"errors": refusal.errors} if refusal.errors else {})
@@ -402,6 +468,18 @@ class ExchangeHandler(JupyterHandler):
         log = self.log.warning if self.get_status() >= 500 else self.log.debug
         took = 1000 * self.request.request_time()
         log("jhe: %d %s %s %.1f ms (request %s)", self.get_status(), self.request.method, path, took, self.request_id)
+
+
+def seen_by_proxies(forwarded: str, proxies: int, peer: str) -> str:
+    """The caller's address where so many trusted proxies each append whom they see; what stands before is hearsay.
+
+    >>> seen_by_proxies("6.6.6.6, 192.0.2.7, 10.0.0.1", 2, "10.0.0.2")
+    '192.0.2.7'
+    >>> seen_by_proxies("6.6.6.6", 0, "192.0.2.7"), seen_by_proxies("", 1, "10.0.0.2")
+    ('192.0.2.7', '10.0.0.2')
+    """
+    seen = [one.strip() for one in forwarded.split(",") if one.strip()]
+    return seen[-proxies][:60] if 0 < proxies <= len(seen) else peer
 
 
 def _refusal(status: int) -> ExchangeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jhe_server import api, fhir_api
+from jhe_server import api, fhir_api, oauth_api
 from jhe_server.access import ROLES, RULES, Actor, Rule
 
 PAGE = Path(__file__).parent.parent / "docs" / "access.md"
@@ -30,6 +30,8 @@ def _lines(concept: str) -> list[str]:
 
 
 def _line(verb: str, rule: Rule) -> str:
+    if rule.public:
+        return f"| `{verb}` | {rule.sentence} | {calls(verb)} | {' | '.join('●' * 6)} |"
     marks = ["●" if rule.known else "", *("●" if Actor(0, roles={1: role}).may(verb, 1) else "" for role in ROLES)]
     marks += ["●" if Actor(0, is_superuser=True).may(verb) else "", "●" if rule.patient else ""]
     return f"| `{verb}` | {rule.sentence} | {calls(verb)} | {' | '.join(marks)} |".replace("|  |", "| |").replace(
@@ -43,6 +45,7 @@ def calls(verb: str) -> str:
     found += [
         f"`{route.method} {f'FHIR/R5/{route.path}'.rstrip('/')}`" for route in fhir_api.ROUTES if route.name == verb
     ]
+    found += [f"`{route.method} o/{route.path}`" for route in oauth_api.KNOWN if route.name == verb]
     return "<br>".join(found) or WITHIN[verb]
 
 

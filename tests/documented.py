@@ -13,10 +13,11 @@ from typing import Any
 from jupyter_core.application import JupyterApp
 from jupyter_core.paths import jupyter_data_dir
 
-from jhe_server import api, fhir_api
+from jhe_server import api, fhir_api, oauth_api
 from jhe_server.access import MANAGER, MEMBER, RULES, VIEWER, Rule
 from jhe_server.app import ExchangeApp
-from jhe_server.cli import SUBCOMMANDS, Command
+from jhe_server.cli import SUBCOMMANDS
+from jhe_server.commands import Command
 from jhe_server.routes import Route
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -40,7 +41,8 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def routes() -> str:
     """Every call: method and path, verb, from which role on, status, sentence."""
-    rows = [_call("/api/v1/", route) for route in api.ROUTES] + [_call("/FHIR/R5/", route) for route in fhir_api.ROUTES]
+    served = {"/api/v1/": api.ROUTES, "/FHIR/R5/": fhir_api.ROUTES, "/o/": oauth_api.KNOWN}
+    rows = [_call(root, route) for root, found in served.items() for route in found]
     return table(["call", "verb", "who", "answers", "what it does"], rows)
 
 
@@ -54,6 +56,8 @@ def _call(root: str, route: Route) -> Iterator[str]:
 
 
 def _who(rule: Rule) -> str:
+    if rule.public:
+        return "anybody"
     if rule.known:
         return "anybody known"
     if rule.patient and not rule.roles:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from contract_table import ALL, INTO, LIST, SHARED, THING
+from contract_table import ALL, ANYBODY, INTO, LIST, SHARED, THING
 from example_things import LAB, Example, Made, Things, answers, bundle, observation, patient, practitioner, row
 
 
@@ -17,6 +17,12 @@ def _look_up(caller: httpx.Client, things: Things) -> None:
     email = things.superuser.get(f"api/v1/patients/{things['foreign_patient_id']}").json()["telecomEmail"]
     things.ids["patient_id"] = things["foreign_patient_id"]
     caller.get("api/v1/patients/global_lookup", params={"email": email}).raise_for_status()
+
+
+def _make_a_key(caller: httpx.Client, things: Things) -> None:
+    """A key is its maker's alone."""
+    made = caller.post("api/v1/practitioner_clients", json={"name": "To be deleted"})
+    things.ids["practitioner_client_id"] = made.raise_for_status().json()["id"]
 
 
 IN_LAB = {"organization_id": LAB}
@@ -55,9 +61,14 @@ PATIENT_CALLS = [
     Example("POST patients/{patient_id}/consents", CONSENT, body=answers(consented=True)),
     Example("PATCH patients/{patient_id}/consents", CONSENT, body=answers(consented=False)),
     Example("DELETE patients/{patient_id}/consents", CONSENT, body=answers()),
+    Example("GET patients/{patient_id}/consents/history", RECORD),
+    Example("POST patients/{patient_id}/consents/withdraw", CONSENT, body={"studyId": 30002}),
     Example("GET invitation", PATIENTS, LIST, query={"patient_id": 40001}),
     Example("POST invitation", PATIENTS, body=lambda t: {"patientId": t["patient_id"], "clientId": 2}),
     Example("DELETE invitation/{invitation_id}", PATIENTS, fresh=("invitation_id",)),
+    Example("POST invitation/redeem", "redeem an invitation", ANYBODY, body=lambda t: {"token": t["token"]},
+            fresh=("token",)),
+    Example("POST invitation/{token}", "redeem an invitation", ANYBODY, fresh=("token",)),
     Example("GET followup", ORGANIZATION, LIST, query={"study_id": 30001}),
     Example("GET observations", DATA, LIST, query={"patient_id": 40001}),
     Example("GET observations/{observation_id}", DATA),
@@ -107,6 +118,8 @@ PEOPLE_CALLS = [
             body=lambda t: {"jheUserId": t["colleague_id"], "organizationPractitionerRole": "member"}),
     Example(f"DELETE {HOME}/remove_user", MANAGE, body=lambda t: {"jheUserId": t["colleague_id"]},
             fresh=("colleague_id",)),
+    Example(f"POST {HOME}/invite", MANAGE,
+            body=lambda t: practitioner(t.number) | {"organizationPractitionerRole": "viewer"}),
     Example("GET users/profile", "see the own profile", ALL),
     Example("GET users", ORGANIZATION, LIST, query=IN_LAB),
     Example("GET users/search_by_email", MANAGE, ALL, query={"email": "manager_mary@example.com"}),
@@ -115,6 +128,10 @@ PEOPLE_CALLS = [
     Example(f"GET {ACCOUNT}", RUN, ALL),
     Example(f"PATCH {ACCOUNT}", RUN, ALL, body=lambda t: {"lastName": f"Name {t.number}"}),
     Example(f"DELETE {ACCOUNT}", RUN, ALL, fresh=("practitioner_id",)),
+    Example("GET practitioner_clients", "keep own keys", ALL),
+    Example("POST practitioner_clients", "keep own keys", ALL, body=lambda t: {"name": f"Key {t.number}"}),
+    Example("DELETE practitioner_clients/{practitioner_client_id}", "keep own keys", ALL, before=_make_a_key),
+    Example("GET userinfo", "see the own profile", ALL),
     Example("GET audit", MANAGE, LIST, query=IN_LAB),
     Example("GET changes", "see the own profile", ALL),
 ]  # fmt: skip

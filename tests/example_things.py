@@ -25,13 +25,14 @@ class Things:
     standing = {
         "patient_id": 40001, "study_id": 30001, "organization_id": LAB, "data_source_id": 70001, "oauth_client_id": 1,
         "practitioner_id": 80003, "invitation_id": 1, "observation_id": 0, "colleague_id": 0,
+        "practitioner_client_id": 0, "token": "",
     }  # fmt: skip
 
     def __init__(self, superuser: httpx.Client, fresh: tuple[str, ...] = (), **instead: int) -> None:
         self.superuser = superuser
         self.ids = self.standing | {name: getattr(self, f"new_{name}")() for name in fresh} | instead
 
-    def __getitem__(self, name: str) -> int:
+    def __getitem__(self, name: str) -> Any:
         return self.ids[name]
 
     @property
@@ -81,6 +82,10 @@ class Things:
     def new_invitation_id(self) -> int:
         return int(self.post("invitation", patientId=self.new_patient_id(), clientId=1)["id"])
 
+    def new_token(self) -> str:
+        """The secret of an invitation that nobody has redeemed."""
+        return str(self.post("invitation", patientId=self.new_patient_id(), clientId=1)["invitationLink"][-32:])
+
     def new_observation_id(self) -> int:
         answer = self.superuser.post("FHIR/R5/Observation", json=observation(40001))
         assert answer.status_code == 201, answer.text
@@ -119,12 +124,19 @@ class Example:
         return self.route + (f" ({self.says})" if self.says else "")
 
     def send(self, client: httpx.Client, things: Things) -> httpx.Response:
-        root = "FHIR/R5" if self.is_fhir else "api/v1"
         query, body, form = (made(things) if callable(made) else made for made in (self.query, self.body, self.form))
         content = None if body is None else json.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
-        path = f"{root}/{self.path.format_map(things)}".rstrip("/")
+        path = f"{self.root}/{self.path.format_map(things)}".rstrip("/")
         return client.request(self.method, path, params=query, content=content, data=form, headers=headers)
+
+    @property
+    def root(self) -> str:
+        return "FHIR/R5" if self.is_fhir else "o" if self.path == "userinfo" else "api/v1"
+
+    @property
+    def says_why(self) -> str:
+        return "error_description" if self.root == "o" else "detail"
 
     @property
     def is_fhir(self) -> bool:

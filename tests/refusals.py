@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from jhe_server.db import Base
 
 SECRET = "Zsuzsanna-Verysecret"  # what no answer may repeat and no log may keep
-WRITTEN_BY_REFUSALS = {"audit", "audit_subject"}
+WRITTEN_BY_REFUSALS = {"audit", "audit_subject", "attempt"}  # a refused stranger is counted
 
 
 def written(exchange: Exchange) -> dict[str, int]:

@@ -21,6 +21,10 @@ from jhe_jupyter.transport import pause
 SECRET = "jhe_a-secret-nobody-should-read"
 
 
+class Cut(bytes):
+    """A body of which half arrives."""
+
+
 class Script(ThreadingHTTPServer):
     """A server that gives prepared answers in turn, the last one for ever, and remembers what it was asked.
 
@@ -60,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) // 2] if isinstance(body, Cut) else content)
+        self.close_connection = isinstance(body, Cut)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _answer
 

@@ -19,13 +19,13 @@ from conftest import ADMIN, Exchange, environment
 
 import jhe_jupyter
 import jhe_server
-from jhe_jupyter import cgm, plots
+from jhe_jupyter import activity, bp, cgm, plots
 from jhe_server.cli import SUBCOMMANDS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAMES = {"ex": jhe_jupyter.Exchange, "jhe": jhe_jupyter, "plots": plots, "cgm": cgm}
+NAMES = {"ex": jhe_jupyter.Exchange, "jhe": jhe_jupyter, "plots": plots, "cgm": cgm, "bp": bp, "activity": activity}
 MODULES = [
     module.name
     for package in (jhe_server, jhe_jupyter)
@@ -87,6 +87,15 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(demo: Exchange) -> No
 
 def test_the_apis_examples_run(demo: Exchange) -> None:
     run([sys.executable, "-"], demo, "\n".join(blocks(ROOT / "docs" / "api.md", "python")))
+
+
+def test_the_lines_about_pictures_run(demo: Exchange) -> None:
+    run([sys.executable, "-"], demo, "\n".join(blocks(ROOT / "docs" / "plots.md", "python")))
+
+
+def test_every_picture_stands_on_its_page() -> None:
+    page = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    assert [name for name in plots.__all__ if f"`plots.{name}`" not in page] == []
 
 
 def test_the_tutorials_shell_lines_run_in_the_same_environment(demo: Exchange) -> None:

@@ -17,6 +17,7 @@ from conftest import Exchange as Server
 import jhe_jupyter as jhe
 from jhe_jupyter import lists
 from jhe_jupyter.exchange import Exchange
+from jhe_jupyter.transport import Arriving
 
 LAB, STUDY, FOLLOW_UP = "Wearables Lab", "Blood pressure and heart rate at home", "Blood pressure follow-up"
 PRESSURE, HEART = "omh:blood-pressure:4.0", "omh:heart-rate:2.0"
@@ -254,7 +255,7 @@ def test_patients_studies_and_organizations_as_frames(mary: Exchange) -> None:
 def test_patients_come_the_same_by_arrow_and_by_pages(mary: Exchange, jo: dict[str, Any]) -> None:
     paged = lists.list_frame(mary.list_patients(), lists.PATIENTS, {"id": "patient_id"})
     pd.testing.assert_frame_equal(mary.patients_df(), paged)
-    assert mary.arrow_stream("patients") is not None, "else this compares pages with pages"
+    assert mary.read_arrow("patients", Arriving.read, shape="bytes", size=len), "else this compares pages with pages"
     assert jo["id"] in paged["patient_id"].tolist()
 
 
@@ -277,6 +278,8 @@ def test_observations_are_tidy_and_say_what_was_asked(mary: Exchange) -> None:
     assert set(pressure["systolic_blood_pressure_unit"]) == {"mmHg"}
     assert frame.attrs["query"] == {"study_id": 30001, "code": [PRESSURE, HEART]}
     assert frame.attrs["count"] == 4
+    assert frame.attrs["aggregates"] == 0
+    assert frame.attrs["consent_policy"] == {"30001": "hide"}
     one = mary.observations_df(HEART, patient=PETER)
     assert set(one["code"]) == {HEART}
     middle = one["effective_start"].max()

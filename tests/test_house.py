@@ -15,7 +15,7 @@ import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 import jhe_jupyter
-from jhe_server import api, fhir_api
+from jhe_server import api, fhir_api, oauth_api, pages_api
 from jhe_server.access import RULES, Actor
 from jhe_server.errors import Forbidden
 from jhe_server.opened import handlers
@@ -23,7 +23,7 @@ from jhe_server.public import PublicHandler
 from jhe_server.web import ExchangeHandler
 
 ROOT = Path(__file__).parent.parent
-ROUTES = [*api.ROUTES, *fhir_api.ROUTES]
+ROUTES = [*api.ROUTES, *fhir_api.ROUTES, *oauth_api.KNOWN]
 SOURCES = sorted(path for package in ("jhe_server", "jhe_jupyter") for path in (ROOT / package).rglob("*.py"))
 # Looked at again and left whole for now; whatever joins them is a decision.
 LARGE = {"imports.py", "web.py"}
@@ -114,13 +114,30 @@ def test_a_call_that_reads_writes_nothing_but_the_guides_invitation_link() -> No
     assert all(route.form and route.path.endswith("/_search") for route in read_by_post), "a search as a form"
 
 
-def test_whatever_is_served_asks_who_is_there_but_for_three_pages() -> None:
+PUBLIC = {
+    *("POST invitation/redeem", "POST invitation/{token}", "POST token", "POST revoke_token", "POST introspect"),
+    *(f"{method} o/{page}" for method in ("GET", "POST") for page in ("sign_in", "account", "forgotten", "authorize")),
+    *("GET o/password/{link}", "POST o/password/{link}", "POST o/sign_out", "GET o/code"),
+    *("GET me", "POST me/answer", "GET me/data", "GET me/withdraw/{study_id}", "POST me/withdraw/{study_id}"),
+    *("GET me/invitation/{token}", "POST me/invitation/{token}"),
+}
+
+
+def test_a_call_that_finds_out_by_itself_who_is_asking_is_a_decision() -> None:
+    served = [*ROUTES, *oauth_api.ENDPOINTS, *pages_api.ROUTES]
+    assert {f"{route.method} {route.path}" for route in served if route.public} == PUBLIC
+
+
+def test_whatever_is_served_asks_who_is_there_but_for_documents() -> None:
     """A path everybody may read is a decision: it is made here once more."""
     served = [(pattern, handler) for pattern, handler, *_ in handlers("/jhe")]
     assert all(issubclass(handler, PublicHandler | ExchangeHandler) for _, handler in served)
     public = {pattern for pattern, handler in served if issubclass(handler, PublicHandler)}
     fhir = {f"/jhe/{root}/metadata/?" for root in fhir_api.ROOTS}
-    assert public == {"/jhe/health/?", "/jhe/?"} | fhir
+    smart = {f"/jhe/{root}/\\.well-known/smart-configuration/?" for root in fhir_api.ROOTS}
+    openid = {"/jhe/o/\\.well-known/openid-configuration/?", "/jhe/o/\\.well-known/jwks\\.json"}
+    described = {"/jhe/openapi\\.json", "/jhe/openapi/?"}
+    assert public == {"/jhe/health/?", "/jhe/?"} | described | fhir | smart | openid
 
 
 # ------------------------------------------------------------------ names and sizes

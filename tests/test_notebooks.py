@@ -13,9 +13,12 @@ from conftest import ADMIN, MARY, Exchange, environment
 from nbclient import NotebookClient
 
 SHIPPED = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+CONSOLE = "03_console.ipynb"
 TOUR, COHORT, EXPLORE = "00_tour.ipynb", "01_onboard_a_cohort.ipynb", "02_explore_observations.ipynb"
 UMA, JAMILA = "uma.beispiel@example.com", "jamila.mathal@example.com"
 PNG, HTML, TEXT = "image/png", "text/html", "text/plain"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PHONE, NOOR = "04_a_patients_phone.ipynb", "noor.primer@example.com"
 Shown = dict[str, dict[str, str]]
 
 
@@ -94,6 +97,15 @@ def test_readings_are_explored_and_the_data_is_left_as_found(demo: Exchange) -> 
     assert again["grant-again"] == first["saved"]
 
 
+def test_the_console_opens_and_its_selection_is_a_frame(demo: Exchange) -> None:
+    first = run(demo, CONSOLE, MARY)
+    assert list(first) == ["console", "selected", "lines"]
+    assert WIDGET in first["console"]
+    assert first["console"][TEXT].startswith("<Patients · Import · Studies")
+    assert "telecom_email" in first["selected"][HTML]
+    assert first["lines"][TEXT] == "[]"
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_committed_notebook_is_valid_and_carries_no_results(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -112,4 +124,18 @@ def test_a_committed_notebook_names_no_place_of_one_machine_and_no_secret(path: 
 
 
 def test_every_shipped_notebook_is_run_here() -> None:
-    assert [path.name for path in SHIPPED] == [TOUR, COHORT, EXPLORE]
+    assert [path.name for path in SHIPPED] == [TOUR, COHORT, EXPLORE, CONSOLE, PHONE]
+
+
+def test_a_patients_phone_is_invited_answers_uploads_and_withdraws_and_may_do_so_again(demo: Exchange) -> None:
+    first = run(demo, PHONE, MARY)
+    assert len(first) == 10
+    assert "pending" in first["asked"][TEXT]
+    assert {"granted", "declined"} <= set(first["answered"][TEXT].split())
+    assert re.search(r"created +14", first["uploaded"][TEXT])
+    assert "131.0" in first["frame"][TEXT]
+    assert first["gone"][TEXT] == "(14, 0)"
+    again = run(demo, PHONE, MARY)
+    assert re.search(r"exists +14", again["uploaded"][TEXT]), "nothing is measured twice"
+    assert again["gone"] == first["gone"]
+    assert len(patients(demo, NOOR)) == 1

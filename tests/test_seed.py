@@ -148,8 +148,8 @@ def test_everybodys_password_is_the_one_the_seed_was_given(clinic: Clinic) -> No
     with clinic.database.read() as session:
         user = by_email(session, ADMIN)
         assert user is not None
-        assert people.password_fits(user, PASSWORD)
-        assert not people.password_fits(user, PASSWORD + "!")
+        assert people.password_fits(user.password_hash, PASSWORD)
+        assert not people.password_fits(user.password_hash, PASSWORD + "!")
 
 
 def test_a_database_with_patients_or_organizations_is_not_seeded_again(clinic: Clinic) -> None:

@@ -1,0 +1,32 @@
+"""OAuth2 and OpenID Connect: how an app gets tokens, on oauthlib.
+
+    parties       who may ask: apps, practitioners' keys, notebooks
+    validator     what oauthlib asks about them, answered from the store
+    families      tokens that follow each other
+    identity      ID tokens, signing key, userinfo
+    provider      the grants composed; the verbs `token`, `revoke`, `introspect`
+    discovery     where everything is, for programs
+
+Words: a *family* is what one sign-in or one invitation gave one app. A *scope* is OAuth2's, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from .discovery import openid_configuration, smart_configuration
+from .identity import jwks, userinfo
+from .parties import NOTEBOOK, Party, party
+from .provider import Answer, introspect, revoke, token
+
+__all__ = [
+    "NOTEBOOK",
+    "Answer",
+    "Party",
+    "introspect",
+    "jwks",
+    "openid_configuration",
+    "party",
+    "revoke",
+    "smart_configuration",
+    "token",
+    "userinfo",
+]
