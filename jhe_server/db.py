@@ -25,7 +25,7 @@ from .shapes import Listing
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite's AUTOINCREMENT wants the word INTEGER
 WRITER_LOCK = 5_402_026  # PostgreSQL advisory lock: one writer at a time, as on SQLite
-# Figures tried on a million rows: a large WAL before a checkpoint halves the cost of an insert, and so does a cache that
+# Tried on a million rows: a large WAL before a checkpoint halves the cost of an insert, and so does a cache that
 # holds the index of random identifiers. Readers are several, and what they read in bulk they read once.
 WRITER_CACHE, READER_CACHE = "PRAGMA cache_size=-131072", "PRAGMA cache_size=-16384"
 PRAGMAS = (

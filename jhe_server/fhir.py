@@ -200,7 +200,6 @@ def _utf8(raw: bytes) -> str:
         raise Invalid("valueAttachment.data is not UTF-8.") from None
 
 
-
 def operation_outcome(code: str, detail: str, expression: Sequence[str] | None = None) -> Resource:
     """A refusal as FHIR says it: `code` of the issue-type value set, one sentence, and where it applies (FHIRPath).
 
