@@ -102,7 +102,8 @@ class Plan:
         `status` is `done`, `error`, or `changed` where the Exchange had moved on since the plan and something else
         was right to do; `message` says what. Rows with errors stop nobody else. Running it again does no harm and
         finishes a run that was cut off. `progress` shows a bar, or is called with rows done and rows in all after each
-        request, and stops there by answering False. Raises ImportInterrupted, with `.done`, when the server goes away half way.
+        request, and stops there by answering False. Raises ImportInterrupted, with `.done`, when the server
+        goes away half way.
         """
         rows = [self._sent(one) for one in self._roster if one.problem is None]
         answered: dict[int, Json] = {}
