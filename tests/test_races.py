@@ -216,10 +216,13 @@ def test_a_patient_removed_while_being_enrolled_is_in_no_study(raced: Exchange) 
 
 def test_of_one_bundle_sent_four_times_at_once_each_entry_is_made_once(raced: Exchange) -> None:
     """Four apps of one patient, or one that lost patience: every entry is 201 to one of them and 409 to the others."""
+    yes = {"codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": True}
+    body = {"studyScopeConsents": [{"studyId": 30001, "scopeConsents": [yes]}]}  # whatever the races before left
+    assert raced.as_(ADMIN).post("api/v1/patients/40001/consents", json=body).status_code == 201
     named = [reading(40001, 50004, identifier=[{"system": "urn:race", "value": str(i)}]) for i in range(50)]
     before = number(raced, select(ObservationRow.id))
     headers = {"Content-Type": FHIR_JSON}
-    answers = at_once(raced, [(MEGAN, lambda c: c.post("FHIR/R5", json=bundle(*named), headers=headers))] * 4)
+    answers = at_once(raced, [(ADMIN, lambda c: c.post("FHIR/R5", json=bundle(*named), headers=headers))] * 4)
     assert statuses(answers) == {200: 4}
     told = [[entry["response"]["status"][:3] for entry in answer.json()["entry"]] for answer in answers]
     assert [sorted(entry) for entry in zip(*told, strict=True)] == [["201", "409", "409", "409"]] * 50
