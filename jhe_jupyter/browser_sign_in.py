@@ -96,6 +96,8 @@ def _heard(server: Any, state: str) -> str:
 class _Answer(BaseHTTPRequestHandler):
     """One page that says that it worked."""
 
+    timeout = 2.0  # seconds; a browser opens connections it then says nothing on
+
     def do_GET(self) -> None:
         address = urlsplit(self.path)
         found = address.path == "/callback"

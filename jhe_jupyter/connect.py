@@ -65,6 +65,7 @@ def _signed_in(url: str, browser: bool | None) -> Exchange:
         with suppress(Unauthenticated):
             return Exchange(address, "", auth=SignedIn(address, kept, known)).sign_in()
     fresh = sign_in(address, browser=browser)
+    kept.save(fresh)
     return Exchange(address, "", auth=SignedIn(address, kept, fresh)).sign_in()
 
 

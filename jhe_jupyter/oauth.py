@@ -82,7 +82,6 @@ class SignedIn(httpx.Auth):
     def __init__(self, url: str, keeper: Keeper, tokens: Tokens) -> None:
         self._url, self._keeper, self._tokens = url, keeper, tokens
         self._one_at_a_time = threading.Lock()
-        keeper.save(tokens)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         used = self._tokens

@@ -75,7 +75,9 @@ def as_patient(invitation_link: str, url: str | None = None) -> PatientApp:
     """
     host, secret = parts(invitation_link)
     address = exchange_at(url or _address(host, os.environ.get("JHE_URL", "")))
-    app = PatientApp(address, "", auth=SignedIn(address, InMemory(), _redeemed(address, secret)))
+    kept, fresh = InMemory(), _redeemed(address, secret)
+    kept.save(fresh)
+    app = PatientApp(address, "", auth=SignedIn(address, kept, fresh))
     app.sign_in()
     return app
 

@@ -15,6 +15,8 @@ from typing import Any
 from .columns import EXTRA, KEYS, LEAVES
 from .units import conversion
 
+QUESTIONNAIRE = "QuestionnaireResponse"  # a FHIR resource instead of a data point: it has no header and no body
+
 Json = Mapping[str, Any]
 TIME_FRAME = "effective_time_frame"
 TAKES: dict[str, tuple[type, ...]] = {"float64": (float, int), "boolean": (bool,), "category": (str,)}
@@ -60,7 +62,7 @@ def _attached(attachment: Json) -> Json:
 
 def _measured(said: Json, code: str | None, point: Json) -> dict[str, Any]:
     """When and what: from FHIR's `effective…`, else from the body's own time frame, and the leaves of the body."""
-    body = point.get("body") or {}
+    body = point if code == QUESTIONNAIRE else point.get("body") or {}
     start, end = _effective(said, body.get(TIME_FRAME) or {})
     return {
         "effective_start": start,

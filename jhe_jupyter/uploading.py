@@ -7,6 +7,7 @@ stored the first time is answered as existing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -171,16 +172,23 @@ def _answered(row: int, response: Json) -> Json:
 def _known(client: Names, there: Sequence[Made]) -> dict[int, int]:
     """By row, the ids of observations that exist already, as far as the caller may read them."""
     found: dict[int, int] = {}
-    for first in range(0, len(there), LOOKED_UP):
-        rows = {key: one.row for one in there[first : first + LOOKED_UP] for key in _keys(one.resource or {})}
-        for resource in client.post_search("Observation", {"identifier": ",".join(rows), "_count": 1000}):
+    rows = {key: one.row for one in there for key in _keys(one.resource or {})}
+    keys = list(rows)
+    for first in range(0, len(keys), LOOKED_UP):
+        asked = ",".join("|".join(map(_escaped, key)) for key in keys[first : first + LOOKED_UP])
+        for resource in client.post_search("Observation", {"identifier": asked, "_count": 1000}):
             found |= {rows[key]: int(resource["id"]) for key in _keys(resource) if key in rows}
     return found
 
 
-def _keys(resource: Json) -> list[str]:
+def _keys(resource: Json) -> list[tuple[str, str]]:
     identifiers = resource.get("identifier") or []
-    return [f"{one.get('system', '')}|{one.get('value', '')}" for one in identifiers if isinstance(one, dict)]
+    return [(one.get("system", ""), one.get("value", "")) for one in identifiers if isinstance(one, dict)]
+
+
+def _escaped(text: str) -> str:
+    """A text in which FHIR's search finds no separator (R5 §3.2.1.5.7)."""
+    return re.sub(r"[\\,|$]", r"\\\g<0>", text)
 
 
 def _outcome(row: int, status: str, *, observation_id: int | None = None, message: str = "") -> Json:

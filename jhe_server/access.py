@@ -117,7 +117,7 @@ RULES: dict[str, Rule] = {
     "people.practitioners": Rule(SUPERUSER, "list all practitioners"),
     "people.practitioner": Rule(SUPERUSER, "read a practitioner's account"),
     "people.create_practitioner": Rule(SUPERUSER, "create a practitioner's account"),
-    "people.update_practitioner": Rule(SUPERUSER, "change a practitioner's account"),
+    "colleagues.update_practitioner": Rule(SUPERUSER, "change a practitioner's account"),
     "departures.remove_practitioner": Rule(SUPERUSER, "delete a practitioner's account"),
     "practitioner_clients.search": Rule(VIEWER, "list one's own keys for scripts", known=True),
     "practitioner_clients.create": Rule(VIEWER, "make a key for scripts that act as oneself", known=True),
@@ -165,6 +165,7 @@ class Actor:
     patient_id: int | None = None
     roles: Mapping[int, str] = field(default_factory=dict)
     via: str = "token"
+    family_id: int | None = None  # of tokens: what an app was given; None for one that no app asked for
 
     @property
     def scope(self) -> tuple[object, ...]:

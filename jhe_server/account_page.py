@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from . import browser_sessions, oauth, password_links, sign_in, tokens
+from . import browser_sessions, oauth, practitioner_clients, sign_in, tokens
 from .access import Actor
 from .db import now
-from .practitioner_clients import PractitionerClientRow
+from .practitioner_clients import PREFIX, PractitionerClientRow
 from .routes import Sent
 from .tokens import FamilyRow, TokenRow
 from .views import View, go
@@ -36,9 +36,11 @@ def _page(session: Session, actor: Actor) -> View:
 
 
 def _families(session: Session, actor: Actor) -> list[FamilyRow]:
+    """Apps; what a key got itself is ended with the key."""
     rows = select(FamilyRow).where(
-        FamilyRow.user_id == actor.user_id, FamilyRow.ended.is_(None), FamilyRow.expires > now()
-    )
+        FamilyRow.user_id == actor.user_id, FamilyRow.ended.is_(None), FamilyRow.expires > now(),
+        FamilyRow.client_id.not_like(f"{PREFIX}%"),
+    )  # fmt: skip
     return list(session.scalars(rows.order_by(FamilyRow.id.desc()).limit(200)))
 
 
@@ -60,18 +62,26 @@ def _app(session: Session, row: FamilyRow) -> dict[str, Any]:
 
 
 def end(session: Session, sent: Sent) -> View:
-    """End one app or one token of one's own, or everything everywhere."""
+    """End one app, token or key of one's own, or everything everywhere."""
     actor = sign_in.who(session, sent)
     if actor is None:
         return sign_in.first(sent, WANTED)
     if sent.said("everything"):
         tokens.revoke_all(session, actor.user_id)
-        password_links.void(session, actor.user_id)
+        practitioner_clients.remove_all(session, actor.user_id)
         return go(sent.root, "o/sign_in", browser_sessions.fresh())
-    for row in _families(session, actor):
-        if str(row.id) == sent.said("app"):
-            tokens.end_family(session, row.id)
-    for token in _tokens(session, actor):
-        if str(token.id) == sent.said("token"):
-            tokens.revoke(session, token.id)
+    if app := _own(session, actor, FamilyRow, sent.said("app")):
+        tokens.end_family(session, app)
+    if token := _own(session, actor, TokenRow, sent.said("token")):
+        tokens.revoke(session, token)
+    if key := _own(session, actor, PractitionerClientRow, sent.said("key")):
+        practitioner_clients.remove(session, actor, key)
     return go(sent.root, WANTED)
+
+
+def _own(session: Session, actor: Actor, kind: Any, said: str) -> int | None:
+    """The id that was sent, where it is that of something of one's own; however long the list is."""
+    if not (said.isascii() and said.isdecimal()) or len(said) > 18:
+        return None
+    found: int | None = session.scalar(select(kind.id).where(kind.id == int(said), kind.user_id == actor.user_id))
+    return found

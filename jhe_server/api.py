@@ -124,7 +124,7 @@ ROUTES: list[Route] = [
     _plain("practitioners", people.practitioners, query=people.PeopleSearch),
     _post("practitioners", people.create_practitioner, people.NewPractitioner),
     _plain("practitioners/{practitioner_id}", people.practitioner),
-    _patch("practitioners/{practitioner_id}", people.update_practitioner, people.PractitionerChange),
+    _patch("practitioners/{practitioner_id}", colleagues.update_practitioner, people.PractitionerChange),
     _delete("practitioners/{practitioner_id}", departures.remove_practitioner),
     _plain("practitioner_clients", practitioner_clients.search, query=Listing),
     _post("practitioner_clients", practitioner_clients.create, practitioner_clients.NewPractitionerClient),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from sqlalchemy import String, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -23,6 +24,21 @@ class AttemptRow(Base):
     whose: Mapped[str] = mapped_column(String(64), primary_key=True)
     minute: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     count: Mapped[int]
+
+
+def network_of(address: str) -> str:
+    """Whose tries are counted together: an address, in IPv6 the /64 that one customer is given.
+
+    >>> network_of("192.0.2.7"), network_of("2001:db8::1:2:3:4"), network_of("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
+    """
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, IPv4Address):
+        return address
+    return str(known.ipv4_mapped or IPv6Network((int(known) >> 64 << 64, 64)))
 
 
 def _whose(kind: str, who: str) -> str:

@@ -85,6 +85,15 @@ class Entry:
     patients: set[int] = field(default_factory=set)
     organizations: set[int] = field(default_factory=set)
 
+    def read(self) -> Any:
+        """What a read concerned, to be said again of the same answer."""
+        return (self.patient_id, self.study_id, self.organization_id, self.count,
+                frozenset(self.patients), frozenset(self.organizations))  # fmt: skip
+
+    def reads(self, whom: Any) -> None:
+        self.patient_id, self.study_id, self.organization_id, self.count, patients, organizations = whom
+        self.patients, self.organizations = set(patients), set(organizations)
+
     def subjects(self) -> list[Run]:
         found = {"organization": self.organizations, "patient": self.patients}
         return [(kind, first, last) for kind, ids in found.items() for first, last in runs(ids)]

@@ -46,7 +46,10 @@ class Request:
 
 @dataclass
 class Reply:
-    """`answer` is what the verb returned, `body` what leaves; a stream's chunks are made as they are taken."""
+    """`answer` is what the verb returned, `body` what leaves; a stream's chunks are made as they are taken.
+
+    `recorded` says that an audit row names the caller of a public call.
+    """
 
     status: int
     body: bytes | None = None
@@ -54,6 +57,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     answer: Any = None
     stream: Iterator[bytes] | None = None
+    recorded: bool = False
 
 
 def arguments(request: Request) -> dict[str, Any]:

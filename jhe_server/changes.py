@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Index, String, func, insert, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Index, String, func, insert, or_, select, type_coerce
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .access import Actor
@@ -74,6 +74,13 @@ def append(session: Session) -> None:
 def head(session: Session) -> int:
     """The number of the last change; whatever could change an answer moves it."""
     return int(session.scalar(select(func.max(ChangeRow.seq))) or 0)
+
+
+def mark(session: Session) -> str:
+    """The last change with its moment: a store restored or made anew does not take another's answers for its own."""
+    rows = select(ChangeRow.seq, type_coerce(ChangeRow.time, BigInteger)).order_by(ChangeRow.seq.desc())
+    found = session.execute(rows.limit(1)).first()
+    return "0" if found is None else f"{found[0]}@{found[1]}"
 
 
 def feed(session: Session, actor: Actor, query: Since) -> Feed:

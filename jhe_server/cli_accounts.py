@@ -56,7 +56,7 @@ class UserDisableCommand(Command):
         [email] = arguments
         from . import tokens
 
-        with self.store() as database, recorded(database, "people.update_practitioner", 1) as session:
+        with self.store() as database, recorded(database, "colleagues.update_practitioner", 1) as session:
             user = _user(session, email)
             user.disabled = not self.undo
             tokens.revoke_all(session, user.id)

@@ -1,4 +1,4 @@
-"""A manager invites a colleague: an account where there is none yet, a role, and a link by mail to set a password."""
+"""Colleagues' accounts: a manager invites one (an account, a role, a link by mail), a superuser changes one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from . import mail, organizations, passwords, settings
+from . import audit, changes, mail, organizations, passwords, people, practitioner_clients, settings, tokens
 from .access import Actor
-from .errors import Conflict, Invalid
+from .db import now
+from .errors import Conflict, Forbidden, Invalid
 from .organizations import RoleOf
-from .people import EXISTS, PRACTITIONER, UserRow, add_practitioner, by_email
+from .people import EXISTS, PRACTITIONER, Practitioner, PractitionerChange, UserRow, add_practitioner, by_email
 from .shapes import Body, Email, Name, Shape
 
 Write = Callable[[], AbstractContextManager[Session]]
@@ -72,3 +73,30 @@ def _sent(known: mail.MailSettings, words: dict[str, Any]) -> str:
         return mail.send(known, mail.password_message(**words))
     except Invalid as error:
         return f"failed: {error.detail}"
+
+
+def update_practitioner(session: Session, actor: Actor, practitioner_id: int, body: PractitionerChange) -> Practitioner:
+    """Change a practitioner's account: who is disabled may do nothing any more, nor may who has its old e-mail."""
+    actor.require("colleagues.update_practitioner")
+    row, user = people.account(session, practitioner_id)
+    if body.disabled and user.id == actor.user_id:
+        raise Forbidden("You cannot disable your own account.")
+    readdressed = people.change_email(session, user, body.email)
+    if readdressed or body.disabled:
+        tokens.revoke_all(session, user.id)
+    if readdressed:
+        _lock_out(session, user)
+    for name in ("first_name", "last_name", "disabled"):
+        if (value := getattr(body, name)) is not None:
+            setattr(user, name, value)
+    row.last_updated = now()
+    session.flush()
+    changes.note(session, "practitioner", row.id)
+    audit.note(session, count=1)
+    return people.practitioner(session, actor, practitioner_id)
+
+
+def _lock_out(session: Session, user: UserRow) -> None:
+    """What the old addressee may know: the password and the keys."""
+    user.password_hash = None
+    practitioner_clients.remove_all(session, user.id)

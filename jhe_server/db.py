@@ -73,6 +73,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _engine(url: URL, **more: Any) -> Engine:
+    """Without the values of a statement in what its errors say: those are patients'."""
+    return create_engine(url, hide_parameters=True, **more)
+
+
 class Database:
     """One store: `read()` gives a snapshot that cannot write, `write()` one transaction at a time."""
 
@@ -87,15 +92,15 @@ class Database:
     def _engines(self, readers: int) -> tuple[Engine, Engine]:
         if self.is_sqlite:
             share = {"check_same_thread": False, "timeout": 5.0}
-            writer = create_engine(self.url, connect_args=share, pool_size=2, max_overflow=8)
-            reader = create_engine(self.url, connect_args=share, pool_size=readers, max_overflow=readers)
+            writer = _engine(self.url, connect_args=share, pool_size=2, max_overflow=8)
+            reader = _engine(self.url, connect_args=share, pool_size=readers, max_overflow=readers)
             event.listen(writer, "connect", _sqlite_writer)
             event.listen(reader, "connect", _sqlite_reader)
             event.listen(writer, "begin", _begin_immediate)
             event.listen(reader, "begin", _begin)
             return writer, reader
-        writer = create_engine(self.url, pool_pre_ping=True, pool_size=4, max_overflow=8)
-        reader = create_engine(
+        writer = _engine(self.url, pool_pre_ping=True, pool_size=4, max_overflow=8)
+        reader = _engine(
             self.url, pool_pre_ping=True, pool_size=readers, max_overflow=readers, isolation_level="REPEATABLE READ"
         )
         event.listen(writer, "begin", _lock_writer)
@@ -126,7 +131,7 @@ class Database:
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A bare connection of the writer's engine without pooling, for migrations."""
-        engine = create_engine(self.url, poolclass=NullPool)
+        engine = _engine(self.url, poolclass=NullPool)
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_migrator)
         try:

@@ -15,11 +15,11 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from . import attempts, audit, changes, columns, oauth_clients, tokens
+from . import __version__, attempts, audit, changes, columns, oauth_clients, tokens
 from .access import Actor
 from .audit import Entry
 from .calls import ARROW, Credential, Reply, Request, arguments, invalid
-from .db import Database
+from .db import Database, recall, remember
 from .errors import ExchangeError, Forbidden, Invalid, Unauthenticated
 from .routes import Sent
 from .settings import Settings
@@ -99,8 +99,9 @@ class Door:
         except Exception:
             self.log.exception("jhe: %s failed (request %s)", request.route.name, request.request_id)
             refusal = ExchangeError()
-        if not request.route.public:
+        if not request.route.public or entry.actor_id is not None:
             self._refused(entry, refusal)
+            refusal.recorded = True
         raise refusal
 
     def turn_away(self, credential: Credential, verb: str, request_id: str, refusal: ExchangeError) -> None:
@@ -140,7 +141,9 @@ class Door:
         route = request.route
         if request.media_type == ARROW and route.table is not None and isinstance(actor, Actor):
             table = route.table(session, actor, **given)
-            headers = {"ETag": _etag(session, actor, request)}
+            etag = _etag(session, actor, request)
+            remember(session, ("read", etag), session.info["audit"].read())
+            headers = {"ETag": etag}
             return Reply(200, media_type=ARROW, headers=headers, answer=table, stream=columns.stream(table))
         return _reply(request, route.verb(session, actor, **given), given.get("query"))
 
@@ -149,7 +152,12 @@ class Door:
             return None
         etag = _etag(session, actor, request)
         known = {one.strip().removeprefix("W/") for one in request.etag.split(",")}
-        return Reply(304, headers={"ETag": etag}, media_type=ARROW) if etag in known else None
+        # Who reads it again reads of the same patients: where that is forgotten, the answer is given anew.
+        whom = recall(session, ("read", etag)) if etag in known else None
+        if whom is None:
+            return None
+        session.info["audit"].reads(whom)
+        return Reply(304, headers={"ETag": etag}, media_type=ARROW)
 
     # -------------------------------------------------------------- writing
     def _write(self, request: Request, entry: Entry) -> Reply:
@@ -162,7 +170,9 @@ class Door:
             afterwards: Callable[..., Any] | None = session.info.get("afterwards")
         if afterwards is not None:
             answer = afterwards(self._after)
-        return _reply(request, answer, given.get("query"))
+        reply = _reply(request, answer, given.get("query"))
+        reply.recorded = entry.actor_id is not None
+        return reply
 
     def _after(self) -> Any:
         """A second, small transaction for the outcome of a call to the world."""
@@ -248,8 +258,8 @@ def _turned(request: Request, listing: Listing, offset: int, limit: int) -> str:
 def _etag(session: Any, actor: Actor, request: Request) -> str:
     """Changes whenever the answer could: with every write, with the caller and their roles, with the question."""
     # The audit grows with every reading, its own included; everything else only with a write.
-    head = audit.head(session) if request.route.name == "audit.search" else changes.head(session)
-    said = [request.route.name, sorted(request.path.items()), sorted(request.query), actor.scope, head]
+    head = audit.head(session) if request.route.name == "audit.search" else changes.mark(session)
+    said = [__version__, request.route.name, sorted(request.path.items()), sorted(request.query), actor.scope, head]
     return f'"{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]}"'
 
 

@@ -16,6 +16,8 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import RuleRouter
 from tornado.web import Application
 
+from .routes import without_secrets
+
 if TYPE_CHECKING:
     from .app import ExchangeApp
 
@@ -32,6 +34,10 @@ class Unopened(JupyterHandler):
     @allow_unauthenticated
     async def get(self) -> None:
         """Never reached: `prepare` has answered."""
+
+    def _log(self) -> None:
+        """Jupyter would log the whole address and where it was linked from; a secret may stand in either."""
+        self.log.warning("jhe: 503 %s %s", self.request.method, without_secrets(self.request.path))
 
 
 class Entrance(RuleRouter):

@@ -32,6 +32,7 @@ class ExchangeError(Exception):
     status = 500
     fhir_code = "exception"
     sentence = "The Exchange could not answer; the reason is in its log."
+    recorded = False  # whether an audit row names who was refused on a public page
 
     def __init__(
         self,

@@ -75,7 +75,6 @@ class _Export:
         """The same observations as FHIR resources, in order of id, made a few at a time."""
         actor, row = operator(), observations.ObservationRow
         readable = observations.readable(actor, "observations.search", self.study_id)
-        last = 0
-        while ids := list(self.session.scalars(readable.where(row.id > last).order_by(row.id).limit(AT_ONCE))):
-            yield from resources(self.session, actor, ids)
-            last = ids[-1]
+        ids = self.session.scalars(readable.order_by(row.id).execution_options(yield_per=AT_ONCE))
+        for some in ids.partitions(AT_ONCE):
+            yield from resources(self.session, actor, list(some))

@@ -74,16 +74,22 @@ class Searchable:
         return [parameters[one.name].finds(actor, one.values) if one.values else false() for one in query.filters]
 
     def page(
-        self, session: Session, actor: Actor, rows: Select[Any], query: FHIRSearch, total: int | None = None
+        self,
+        session: Session,
+        actor: Actor,
+        rows: Select[Any],
+        query: FHIRSearch,
+        total: int | None = None,
+        narrowed_to: Hashable = None,
     ) -> tuple[int, list[int]]:
         """How many rows there are and, unless only that was asked for, the ids of one page, newest first.
 
-        `rows` select the id of what the actor may see; `total` is how many there are, where that is known. Raises
-        NotFound past the last page.
+        `rows` select the id of what the actor may see, narrowed already to what `narrowed_to` says; `total` is how many
+        there are, where that is known. Raises NotFound past the last page.
         """
         rows = self.narrowed(actor, rows, query)
         if total is None:
-            total = count(session, rows, (self._question(actor, query), str(rows)))
+            total = count(session, rows, (self._question(actor, query), narrowed_to))
         if query.count_only:
             return total, []
         offset, limit = within(total, query)

@@ -83,5 +83,5 @@ ENDPOINTS = [
     _endpoint("revoke_token", oauth.revoke),
     _endpoint("introspect", oauth.introspect),
 ]
-KNOWN = [Route("GET", "userinfo", oauth.userinfo, audited=False)]
+KNOWN = [Route("GET", "userinfo", oauth.userinfo)]
 ROUTES = [*ENDPOINTS, *KNOWN]

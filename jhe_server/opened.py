@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .app import ExchangeApp
 
 
+# What somebody looks for at the wrong place is not there; but it holds a secret, and Jupyter would log it.
+NOT_HERE: list[Any] = [
+    (pattern, ExchangeHandler, {"routes": {}}) for pattern in (r"/(?:api/v1|me)/invitation/.*", r"/o/password/.*")
+]
+
+
 class Opened:
     """Everything of an Exchange that needs its store."""
 
@@ -47,7 +53,7 @@ class Opened:
         """Alone, the host's front page is ours as well; with `at_root`, the whole API is there too."""
         found = handlers("/jhe")
         if app.alone:
-            found += handlers("") if app.at_root else [("/", public.FrontPage)]
+            found += handlers("") if app.at_root else [("/", public.FrontPage), *NOT_HERE]
         return found
 
     def close(self) -> None:

@@ -66,8 +66,8 @@ class PageHandler(ExchangeHandler):
         return pages.rendered("message.html", self.mounted, title=title, text=refusal.detail).decode()
 
 
-def _page(path: str, verb: Any, audited: bool = False, limit: str | None = None) -> Route:
-    return Route("GET", path, verb, public=True, present=pages.present, audited=audited, limit=limit)
+def _page(path: str, verb: Any, audited: bool = False, **more: Any) -> Route:
+    return Route("GET", path, verb, public=True, present=pages.present, audited=audited, **more)
 
 
 def _form(path: str, verb: Any, limit: str | None = None) -> Route:
@@ -91,7 +91,7 @@ ROUTES = [
     _form("me/answer", patient_page.answer),
     _page("me/withdraw/{study_id}", patient_page.ask_withdraw, audited=True),
     _form("me/withdraw/{study_id}", patient_page.withdraw),
-    _page("me/data", patient_page.data, audited=True),
+    _page("me/data", patient_page.data, audited=True, streams=True),
     _page("me/invitation/{token}", patient_page.invitation, limit="invitation"),
     _form("me/invitation/{token}", patient_page.accept, "invitation"),
 ]

@@ -27,10 +27,13 @@ def _hash(secret: str) -> str:
 
 
 def issue(session: Session, user_id: int) -> tuple[str, datetime]:
-    """A new link's secret and when it ends; the ones before it are over."""
+    """A new link's secret and when it ends.
+
+    Those before it stay good until one is used: else anybody who knows an e-mail could make its links useless.
+    """
     secret = secrets.token_urlsafe(32)
     expires = now() + timedelta(hours=settings.of(session).lifetimes.password_link_hours)
-    void(session, user_id)
+    session.execute(delete(PasswordLinkRow).where(PasswordLinkRow.expires < now()))
     session.add(PasswordLinkRow(link_hash=_hash(secret), user_id=user_id, expires=expires))
     session.flush()
     return secret, expires

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from sqlalchemy.orm import Session
 
-from . import attempts, mail, password_links, people, settings, tokens
+from . import attempts, mail, password_links, people, practitioner_clients, settings, tokens
 from .audit import Entry
 from .errors import Gone, Invalid
 from .people import UserRow, by_email, email_key
@@ -20,6 +21,7 @@ from .views import View, go, message
 SHORTEST, LONGEST = 12, 200
 OVER = "This link has been used or is too old; ask for a new one."
 ON_ITS_WAY = "If there is an account with this e-mail, a link to set a password is on its way to it."
+_POST = ThreadPoolExecutor(1, "jhe-password-mail")  # one after the other, however many are asked for
 Write = Callable[[], AbstractContextManager[Session]]
 
 
@@ -33,9 +35,10 @@ def send_link(session: Session, sent: Sent) -> View:
     email, known = email_key(sent.said("email")), settings.of(session)
     attempts.allowed(session, known.limits, "mail", email)
     attempts.count(session, "mail", email)
+    attempts.count(session, "sign_in", sent.address)  # also where nothing was refused: each is a mail to somebody
 
     def later(write: Write) -> View:
-        threading.Thread(target=_mailed, args=(write, email, known), name="jhe-password-mail").start()
+        _POST.submit(_mailed, write, email, known)
         return message("Look into your mail", ON_ITS_WAY)
 
     session.info["afterwards"] = later
@@ -43,6 +46,13 @@ def send_link(session: Session, sent: Sent) -> View:
 
 
 def _mailed(write: Write, email: str, known: Settings) -> None:
+    try:
+        _mail(write, email, known)
+    except Exception as error:  # nobody waits for it; its words may hold the address
+        logging.getLogger("jhe").error("jhe: a link for a password could not be mailed (%s)", type(error).__name__)
+
+
+def _mail(write: Write, email: str, known: Settings) -> None:
     with write() as session:
         user = by_email(session, email)
         if user is None or user.disabled:
@@ -58,7 +68,7 @@ def hours(known: Settings) -> float:
 
 
 def link_for(session: Session, user: UserRow) -> str:
-    """A one-time link for an account; the one before it is over."""
+    """A one-time link for an account."""
     return f"{settings.of(session).site}/o/password/{password_links.issue(session, user.id)[0]}"
 
 
@@ -77,7 +87,7 @@ def _user_of(session: Session, link: str) -> UserRow:
 
 
 def change(session: Session, sent: Sent, link: str) -> View:
-    """Set the password: everything that was signed in before is signed out."""
+    """Set the password: everything that was signed in before is signed out, and its keys are gone."""
     user, password, known = _user_of(session, link), sent.said("password"), settings.of(session)
     if complaint := _complaint(user, password, sent.said("again")):
         return View("password.html", {"shortest": SHORTEST, "error": complaint}, 400)
@@ -100,8 +110,8 @@ def _changed(write: Write, sent: Sent, link: str, known: Settings, entry: Entry)
         session.info["settings"] = known
         user = _user_of(session, link)  # once more: of two at once, one finds the link used
         user.password_hash = password_hash
-        password_links.void(session, user.id)
-        tokens.revoke_all(session, user.id)
+        tokens.revoke_all(session, user.id)  # the link as well
+        practitioner_clients.remove_all(session, user.id)
         secret = opened(session, sent, user.id, entry)
     return go(sent.root, "o/account", secret)
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from . import audit, changes
 from .access import Actor
 from .db import Base, BigId, UTCTime, count, now, ordered, within
-from .errors import Conflict, Forbidden, NotFound, Unavailable
+from .errors import Conflict, NotFound, Unavailable
 from .shapes import Body, Email, Id, Line, Listing, Name, Page, Query, Shape
 
 PRACTITIONER, PATIENT = "practitioner", "patient"
@@ -244,23 +244,6 @@ def create_practitioner(session: Session, actor: Actor, body: NewPractitioner) -
     row = add_practitioner(session, body.email, body.first_name, body.last_name)
     audit.note(session, count=1)
     return _account(*account(session, row.id))
-
-
-def update_practitioner(session: Session, actor: Actor, practitioner_id: int, body: PractitionerChange) -> Practitioner:
-    """Change a practitioner's account; who is disabled may do nothing from that moment on."""
-    actor.require("people.update_practitioner")
-    row, user = account(session, practitioner_id)
-    if body.disabled and user.id == actor.user_id:
-        raise Forbidden("You cannot disable your own account.")
-    change_email(session, user, body.email)
-    for name in ("first_name", "last_name", "disabled"):
-        if (value := getattr(body, name)) is not None:
-            setattr(user, name, value)
-    row.last_updated = now()
-    session.flush()
-    changes.note(session, "practitioner", row.id)
-    audit.note(session, count=1)
-    return _account(row, user)
 
 
 def change_email(session: Session, user: UserRow, email: str | None) -> bool:

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from . import audit, changes, tokens
 from .access import Actor
 from .db import Base, BigId, UTCTime, count, now, ordered, within
-from .errors import Conflict, NotFound
+from .errors import Conflict, Forbidden, NotFound
 from .shapes import Body, Listing, Name, Page, Shape, Time
+from .tokens import FamilyRow
 
 MOST = 20  # keys of one practitioner
 PREFIX = "key-"  # what tells a key's client id from an app's
+NOTEBOOK = "jhe-jupyter"  # the client that every notebook signs in as
 
 
 class PractitionerClientRow(Base):
@@ -73,6 +75,9 @@ def search(session: Session, actor: Actor, query: Listing) -> Page[PractitionerC
 def create(session: Session, actor: Actor, body: NewPractitionerClient) -> PractitionerClientWithSecret:
     """A new key; its secret is in this answer and nowhere else."""
     actor.knock("practitioner_clients.create")
+    if actor.family_id is not None and session.get_one(FamilyRow, actor.family_id).client_id != NOTEBOOK:
+        # It would outlive the app's being ended.
+        raise Forbidden("An app makes no keys; make one yourself, in a notebook.")
     own = select(PractitionerClientRow).where(PractitionerClientRow.user_id == actor.user_id)
     if count(session, own) >= MOST:
         raise Conflict(f"You have {MOST} keys already; delete one you no longer use.")
@@ -85,7 +90,9 @@ def create(session: Session, actor: Actor, body: NewPractitionerClient) -> Pract
         created=now(),
     )
     session.add(row)
-    _noted(session, actor, row)
+    session.flush()
+    changes.note(session, "practitioner_client", row.id)
+    audit.note(session, count=1)
     return PractitionerClientWithSecret(**_shape(row).model_dump(), client_secret=secret)
 
 
@@ -95,12 +102,18 @@ def remove(session: Session, actor: Actor, practitioner_client_id: int) -> None:
     row = session.get(PractitionerClientRow, practitioner_client_id)
     if row is None or row.user_id != actor.user_id:
         raise NotFound()
-    tokens.end_client(session, row.client_id)
-    _noted(session, actor, row)
-    session.delete(row)
-
-
-def _noted(session: Session, actor: Actor, row: PractitionerClientRow) -> None:
-    session.flush()
-    changes.note(session, "practitioner_client", row.id)
+    _remove(session, row)
     audit.note(session, count=1)
+
+
+def remove_all(session: Session, user_id: int) -> None:
+    """Delete all the keys of a user, and what was got with them."""
+    for row in session.scalars(select(PractitionerClientRow).where(PractitionerClientRow.user_id == user_id)).all():
+        _remove(session, row)
+
+
+def _remove(session: Session, row: PractitionerClientRow) -> None:
+    tokens.end_client(session, row.client_id)
+    changes.note(session, "practitioner_client", row.id)
+    session.delete(row)
+    session.flush()

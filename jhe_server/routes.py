@@ -11,6 +11,16 @@ MIB = 2**20
 # How large a body may be is a setting for each of these kinds.
 Kind = Literal["body", "import", "bundle"]
 Verb = Callable[..., Any]
+SECRET_PATH = re.compile(r"(/(?:invitation|password)/)(?!\d+/?$)[^/?]+")
+
+
+def without_secrets(path: str) -> str:
+    """A path as it may be logged.
+
+    >>> without_secrets("/jhe/api/v1/invitation/abc"), without_secrets("/jhe/api/v1/invitation/7")
+    ('/jhe/api/v1/invitation/…', '/jhe/api/v1/invitation/7')
+    """
+    return SECRET_PATH.sub(r"\1…", path)
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,8 @@ class Route:
     same question as an Arrow stream; `present` dresses the answer where it is not
     plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
     A `public` verb is called with the session and what was `Sent` instead of an actor; `limit` names the count of
-    refused calls, by address, after which no more are heard.
+    refused calls, by address, after which no more are heard; `streams` that the answer keeps a connection of the
+    store while it is read, as Arrow streams do.
     """
 
     method: str
@@ -60,6 +71,7 @@ class Route:
     present: Callable[..., Any] | None = None
     public: bool = False
     limit: str | None = None
+    streams: bool = False
 
     @property
     def name(self) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, ForeignKey, Identity, Index, String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from . import authorization_codes, browser_sessions
+from . import authorization_codes, browser_sessions, password_links
 from .access import Actor
 from .db import Base, BigId, UTCTime, now
 from .errors import Unauthenticated
@@ -113,10 +114,11 @@ def end_client(session: Session, client_id: str) -> None:
 
 
 def revoke_all(session: Session, user_id: int) -> None:
-    """End everything a user is signed in with: tokens, apps, codes on their way, browsers."""
+    """End everything a user is signed in with: tokens, apps, browsers, codes and links on their way."""
     _end(session, FamilyRow.user_id == user_id, TokenRow.user_id == user_id)
     authorization_codes.void_all(session, user_id)
     browser_sessions.close_all(session, user_id)
+    password_links.void(session, user_id)
 
 
 def _end(session: Session, families: ColumnElement[bool], tokens: ColumnElement[bool]) -> None:
@@ -124,11 +126,11 @@ def _end(session: Session, families: ColumnElement[bool], tokens: ColumnElement[
     session.execute(update(TokenRow).where(tokens, TokenRow.revoked.is_(None)).values(revoked=now()))
 
 
-def known_as(session: Session, user_id: int, via: str) -> None:
+def known_as(session: Session, user_id: int, via: str, outcome: str = "ok") -> None:
     """Who a public call turned out to come from: the audit keeps a row for somebody known, a count for strangers."""
     entry = session.info.get("audit")
     if entry is not None:
-        entry.actor_id, entry.via = user_id, via
+        entry.actor_id, entry.via, entry.outcome = user_id, via, outcome
 
 
 def known(session: Session, token: str) -> TokenRow | None:
@@ -146,7 +148,7 @@ def actor(session: Session, token: str) -> Actor:
     row = good(session, token)
     if row is None:
         raise Unauthenticated()
-    return actor_of(session, row.user_id, row.via)
+    return replace(actor_of(session, row.user_id, row.via), family_id=row.family_id)
 
 
 def actor_of(session: Session, user_id: int, via: str) -> Actor:

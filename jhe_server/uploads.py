@@ -176,7 +176,8 @@ def _identifiers(sent: Any) -> list[tuple[str, str]]:
     found = [(one.get("system", ""), one.get("value")) for one in sent]
     for system, value in found:
         fits = isinstance(system, str) and isinstance(value, str) and 0 < len(value) <= 1000 and len(system) <= 1000
-        if not fits or not (system + value).isprintable():
+        # Together they are a key, and a key of PostgreSQL's ends at 2,704 bytes.
+        if not fits or not (system + value).isprintable() or len((system + value).encode()) > 2000:
             raise Invalid("Observation.identifier needs a value, and both of system and value as plain text.")
     return list(dict.fromkeys(found))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -25,6 +24,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import tokens
+from .attempts import network_of
 from .calls import ARROW, JSON, Credential, Reply, Request
 from .errors import (
     ExchangeError,
@@ -38,13 +38,12 @@ from .errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from .routes import MIB, Route, Sent
+from .routes import MIB, Route, Sent, without_secrets
 
 if TYPE_CHECKING:
     from .app import ExchangeApp
 
 FORM = "application/x-www-form-urlencoded"
-SECRET_PATH = re.compile(r"(/(?:invitation|password)/)(?!\d+/?$)[^/?]+")
 SECRETS = frozenset({"token", "access_token"})  # that have no place in an address
 DISCARDED = 16 * MIB  # bytes of a refused body that are read past
 PIECE = MIB // 4  # bytes of a stream that a reader has to take in time; below what a slow line manages in a minute
@@ -274,21 +273,22 @@ class ExchangeHandler(JupyterHandler):
 
     async def _answered(self, request: Request) -> Reply:
         """Refusals of somebody nobody knows are counted by address."""
-        status = 500
+        status, recorded = 500, False
         try:
             reply: Reply = await self.run(self.exchange.door.perform, request)
-            status = reply.status
+            status, recorded = reply.status, reply.recorded
         except ExchangeError as refusal:
-            status = refusal.status
+            status, recorded = refusal.status, refusal.recorded
             raise
         finally:
-            if request.route.public and 400 <= status < 500:
+            if request.route.public and 400 <= status < 500 and not recorded:
                 self.exchange.strangers.refused(self.address)
         return reply
 
     def _place(self) -> AbstractAsyncContextManager[Any]:
         """An open stream keeps a connection of the store; beyond so many they wait here, where waiting costs none."""
-        return self.exchange.streams if self.produced == ARROW else nullcontext()
+        streams = self.route is not None and self.route.streams
+        return self.exchange.streams if self.produced == ARROW or streams else nullcontext()
 
     def _request(self, path: dict[str, str]) -> Request:
         route = self.route
@@ -318,7 +318,7 @@ class ExchangeHandler(JupyterHandler):
             form=tuple(form),
             authorization=self.request.headers.get("Authorization"),
             cookies=cookies,
-            address=self.address,
+            address=network_of(self.address),
             root=self.mounted,
             path=self.request.path,
         )
@@ -436,8 +436,10 @@ class ExchangeHandler(JupyterHandler):
 
     # -------------------------------------------------------------- errors and the log
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, ExchangeError | StreamClosedError):
-            super().log_exception(typ, value, tb)
+        """Tornado would log the whole address; what it refuses itself is in the log of requests."""
+        if not isinstance(value, ExchangeError | StreamClosedError | web.HTTPError):
+            said = (self.request.method, without_secrets(self.request.path), self.request_id)
+            self.log.error("jhe: %s %s failed (request %s)", *said, exc_info=(typ, value, tb))
 
     def send_error(self, status_code: int = 500, **more: Any) -> None:
         error = (more.get("exc_info") or (None, None, None))[1]
@@ -464,7 +466,7 @@ class ExchangeHandler(JupyterHandler):
 
     def _log(self) -> None:
         """Jupyter's own access log hides queries only, and an invitation's secret may stand in the path."""
-        path = SECRET_PATH.sub(r"\1…", self.request.path)
+        path = without_secrets(self.request.path)
         log = self.log.warning if self.get_status() >= 500 else self.log.debug
         took = 1000 * self.request.request_time()
         log("jhe: %d %s %s %.1f ms (request %s)", self.get_status(), self.request.method, path, took, self.request_id)

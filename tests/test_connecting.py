@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import webbrowser
@@ -116,6 +117,23 @@ def test_an_answer_nobody_asked_for_is_not_listened_to(shared_exchange: Exchange
     assert sign_in(shared_exchange.address, browser=True, show=show).access.startswith("jhe_")
 
 
+def test_a_connection_nobody_speaks_on_does_not_keep_the_answer_waiting(shared_exchange: Exchange) -> None:
+    """Browsers open connections in advance: while one is silent the next has to be heard."""
+    silent = []
+
+    def show(address: str) -> None:
+        callback = httpx.URL(httpx.URL(address).params["redirect_uri"])
+        silent.append(socket.create_connection(("127.0.0.1", callback.port or 0)))
+        reader(shared_exchange)(address)
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(sign_in, shared_exchange.address, browser=True, show=show)
+        try:
+            assert found.result(30).access.startswith("jhe_")
+        finally:
+            silent[0].close()
+
+
 def _signed_in(exchange: Exchange) -> Tokens:
     return sign_in(exchange.address, browser=True, show=reader(exchange))
 
@@ -139,6 +157,15 @@ def test_a_token_the_server_no_longer_takes_is_renewed_in_the_middle_of_the_work
     signed_in = replace(_signed_in(shared_exchange), access="jhe_no_longer_good")
     client = jhe.Client(url, "", auth=SignedIn(url, kept, signed_in))
     assert client.get_user()["email"] == MARY
+
+
+def test_tokens_that_were_read_before_another_kernel_renewed_them_are_not_written_back(tmp_path: Path) -> None:
+    kept = OnDisk("http://127.0.0.1:8888/jhe", tmp_path)
+    stale = Tokens(access="jhe_old", refresh="jhr_old", expires=time.time(), client_id="jhe-jupyter")
+    newer = replace(stale, access="jhe_new", refresh="jhr_new")
+    kept.save(newer)
+    SignedIn(kept.url, kept, stale)
+    assert kept.load() == newer
 
 
 def test_a_sign_in_that_was_ended_is_forgotten_and_said_so(shared_exchange: Exchange) -> None:

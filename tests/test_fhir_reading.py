@@ -6,14 +6,16 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from conftest import ADMIN, MARK, MARY, MEGAN, PAMELA, PAT, PERCY, PETER, TOM, VICTOR, Clinic
 from fhir.resources import get_fhir_model_class
 from indoors import ask, bundle, reading
 from sqlalchemy import event
 
-from jhe_server import audit, devices, organizations, patients, people, studies, uploads
+from jhe_server import audit, colleagues, devices, organizations, patients, people, studies, uploads
 from jhe_server.audit import AuditSearch
+from jhe_server.calls import ARROW
 from jhe_server.db import now
 from jhe_server.devices import DataSourceChange
 from jhe_server.errors import Forbidden, NotFound
@@ -253,7 +255,7 @@ def test_what_was_changed_last_comes_first(clinic: Clinic, kind: str, id: int, c
 
 
 def test_a_disabled_practitioner_is_not_active(clinic: Clinic) -> None:
-    clinic.call(people.update_practitioner, ADMIN, 80003, people.PractitionerChange(disabled=True))
+    clinic.call(colleagues.update_practitioner, ADMIN, 80003, people.PractitionerChange(disabled=True))
     [newest, *_] = search(clinic, MARY, "Practitioner").resources
     assert (newest["id"], newest["active"]) == ("80003", False)
     clinic.call(organizations.remove_user, MARY, 20003, UserOf(jhe_user_id=10003))
@@ -321,3 +323,27 @@ def test_a_read_by_fhir_leaves_its_audit_row_like_any_other(clinic: Clinic) -> N
         (None, None, 1),
         (None, 30001, 1),
     ]
+
+
+def test_the_total_of_one_study_is_not_taken_for_anothers(clinic: Clinic) -> None:
+    """With a filter about each observation, totals are counted and remembered: by study, too."""
+    clinic.call(uploads.create_many, ADMIN, bundle(*(reading(40001, 50004) for _ in range(3))))
+    asked = "Observation?date=ge2000&_summary=count&patient._has:Group:member:_id="
+    totals = {study: answered(clinic, f"{asked}{study}", ADMIN)["total"] for study in (30001, 30002, 30004, 39999)}
+    assert totals == {
+        study: len(answered(clinic, f"Observation?_count=1000&patient._has:Group:member:_id={study}", ADMIN)["entry"])
+        for study in totals
+    }
+    assert len(set(totals.values())) > 2
+
+
+def test_who_reads_a_frame_again_is_on_record_as_its_reader(clinic: Clinic) -> None:
+    """A 304 lets the reader go on with what they have: the same patients as of the answer it stands for."""
+    first = ask(clinic, MARY, "GET", "observations?study_id=30001", media_type=ARROW)
+    assert first.stream is not None
+    rows = pa.ipc.open_stream(b"".join(first.stream)).read_all()
+    again = ask(clinic, MARY, "GET", "observations?study_id=30001", media_type=ARROW, etag=first.headers["ETag"])
+    assert again.status == 304
+    for patient in set(rows.column("patient_id").to_pylist()):
+        read = clinic.call(audit.search, ADMIN, AuditSearch(patient_id=patient, ordering="seq")).results[-2:]
+        assert [(row.verb, row.study_id, row.count) for row in read] == [("observations.search", 30001, len(rows))] * 2

@@ -252,6 +252,34 @@ def test_a_key_is_for_its_one_grant_and_other_clients_are_not_for_it(
     assert denied(app.post("token", grant_type="client_credentials")) in ("unauthorized_client", "invalid_client")
 
 
+def test_what_a_key_got_is_no_app_and_leaves_no_rows(shared_exchange: Exchange, app: App, mary: Browser) -> None:
+    key = _key(shared_exchange, MARY)
+    app.tokens(mary)
+    apps = mary.open("o/account").text.count('name="app"')
+    for _ in range(3):
+        last = key.post("token", grant_type="client_credentials").json()["access_token"]
+    assert mary.open("o/account").text.count('name="app"') == apps > 0
+    with shared_exchange.database.write() as session:
+        mine = FamilyRow.client_id == key.client_id
+        rows = session.scalars(select(FamilyRow).where(mine)).all()
+        assert max(row.expires - row.created for row in rows) <= timedelta(hours=1)
+        session.execute(update(FamilyRow).where(mine).values(expires=now() - timedelta(seconds=1)))
+    key.post("token", grant_type="client_credentials")
+    with shared_exchange.database.read() as session:
+        assert len(session.scalars(select(FamilyRow).where(FamilyRow.client_id == key.client_id)).all()) == 1
+    assert not works(shared_exchange, last), "what is over is over"
+
+
+def test_userinfo_says_what_the_app_was_let_in_for(shared_exchange: Exchange, app: App, mary: Browser) -> None:
+    said = {}
+    for scope in ("openid", "openid email", "openid email profile"):
+        token = app.exchange_code(app.let_in(mary, scope=scope)["code"]).json()["access_token"]
+        said[scope] = set(bearer(shared_exchange, token).get("o/userinfo").json())
+    assert said["openid"] == {"sub"}
+    assert said["openid email"] == {"sub", "email"}
+    assert {"sub", "email", "given_name", "family_name"} >= said["openid email profile"] > said["openid email"]
+
+
 def test_nobody_keeps_more_keys_than_they_can_remember(shared_exchange: Exchange) -> None:
     victor = shared_exchange.as_(VICTOR)
     answers = [victor.post("api/v1/practitioner_clients", json={"name": f"Key {n}"}) for n in range(21)]

@@ -7,7 +7,7 @@ from conftest import ADMIN, MARK, MARY, MEGAN, PETER, TOM, VICTOR, Clinic
 from indoors import answered, ask, counted, rows
 from pydantic import ValidationError
 
-from jhe_server import organizations, people, studies, tokens
+from jhe_server import colleagues, organizations, people, studies, tokens
 from jhe_server.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from jhe_server.organizations import (
     NewOrganization,
@@ -198,9 +198,9 @@ def test_accounts_are_a_superusers(clinic: Clinic) -> None:
 
 def test_whoever_is_disabled_may_nothing_from_that_moment_on(clinic: Clinic) -> None:
     token = clinic.token(MEGAN)
-    clinic.call(people.update_practitioner, ADMIN, 80003, PractitionerChange(disabled=True))
+    clinic.call(colleagues.update_practitioner, ADMIN, 80003, PractitionerChange(disabled=True))
     with clinic.database.read() as session, pytest.raises(Unauthenticated):
         tokens.actor(session, token)
     with pytest.raises(Forbidden):
-        clinic.call(people.update_practitioner, ADMIN, 80001, PractitionerChange(disabled=True))
+        clinic.call(colleagues.update_practitioner, ADMIN, 80001, PractitionerChange(disabled=True))
     assert counted(clinic.database, "jhe_user", "id = 10003") == 1

@@ -18,6 +18,7 @@ from refusals import refused
 from sqlalchemy import func, select, update
 
 from jhe_server.audit import AuditRow
+from jhe_server.authorization_codes import CodeRow
 from jhe_server.db import Base, now
 from jhe_server.invitations import InvitationRow
 from jhe_server.tokens import FamilyRow
@@ -177,6 +178,9 @@ def test_no_secret_is_in_any_table_audit_row_or_log(sqlite_store: str, tmp_path:
     refreshed = refresh(phone, {**tokens, "client_id": grant["client_id"]}).json()
     redeem(phone, secret)
     phone.get(f"api/v1/invitation/{secret}")
+    for elsewhere in (f"api/v1/invitation/{secret}", f"me/invitation/{secret}", f"o/password/{secret}"):
+        address = f"http://127.0.0.1:{exchange.port}/{elsewhere}"
+        assert httpx.get(address, headers={"Referer": address}, trust_env=False).status_code in (401, 404)
     secrets = [secret, verifier(secret), grant["code"]]
     secrets += [one[name] for one in (tokens, refreshed) for name in ("access_token", "refresh_token")]
     assert len(set(secrets)) == 7
@@ -186,6 +190,20 @@ def test_no_secret_is_in_any_table_audit_row_or_log(sqlite_store: str, tmp_path:
     kept += "".join(file.read_bytes().decode("latin-1") for file in exchange.folder.glob("clinic.sqlite*"))
     assert [one for one in secrets if one in kept] == []
     assert hashlib.sha256(secret.encode()).hexdigest() in kept, "the hash is there, so this looked in the right place"
+
+
+def test_an_invitations_code_that_comes_back_ends_its_family(shared_exchange: Exchange) -> None:
+    phone, secret = shared_exchange.as_(None), invited(shared_exchange)
+    grant = redeem(phone, secret).json()["grant"]
+    tokens = exchange_code(phone, grant, secret).json()
+    with shared_exchange.database.write() as session:
+        session.execute(update(CodeRow).where(CodeRow.used.is_not(None)).values(used=now() - timedelta(minutes=1)))
+        last = session.scalar(select(func.max(AuditRow.seq))) or 0
+    assert exchange_code(phone, grant, secret).status_code == 400
+    assert bearer(shared_exchange, tokens["access_token"]).get("api/v1/patients/me").status_code == 401
+    with shared_exchange.database.read() as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.seq > last, AuditRow.verb == "oauth.token")).all()
+    assert [(row.actor_id, row.outcome) for row in rows] == [(10006, "denied")], "whose family it was is on record"
 
 
 def test_redeeming_and_exchanging_leave_their_rows(shared_exchange: Exchange) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,13 +13,14 @@ from conftest import ADMIN, PETER, TOM, Clinic
 from hypothesis import given
 from hypothesis import strategies as st
 from indoors import Rehearsal, answers, bundle, examples, reading, rehearsal, rows, streamed
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from jhe_server import columns, consents, fhir, observations, studies, uploads
 from jhe_server.observations import ObservationSearch, segments
 from jhe_server.opened import open_store
 from jhe_server.studies import StudyChange
 
+QUESTIONNAIRE, STAGES = "QuestionnaireResponse", "ieee:sleep-stage-summary:1.0"
 PRESSURE, TEMPERATURE, HEART_RATE = 50002, 50003, 50004
 LONG_AGO = datetime(2026, 3, 1, 8, tzinfo=UTC)
 STUDIES = {
@@ -166,3 +168,43 @@ def test_segments_of_another_layout_are_sealed_anew_when_the_store_is_opened(cli
     assert after.sort_by("observation_id").to_pylist() == before.sort_by("observation_id").to_pylist()
     [(again, layout)] = rows(clinic.database, "SELECT sum(rows), min(layout) FROM observation_segment")
     assert (again, layout != "of long ago") == (sealed, True)
+
+
+def test_whatever_was_accepted_can_be_streamed_and_sealed(clinic: Clinic) -> None:
+    """A questionnaire with a body of its own, and a count no column of integers holds: both are in `extra`."""
+    with clinic.database.write() as session:
+        payloads = [
+            (QUESTIONNAIRE, {"resourceType": "QuestionnaireResponse", "status": "completed", "body": "x"}),
+            (STAGES, {"header": {}, "body": {"sleep_stage_summary": {"number_of_awakenings": 1e30}}}),
+        ]
+        points = [point(session, code, payload) for code, payload in payloads for _ in range(300)]
+        observations.add(session, points)
+    table = streamed(clinic, PETER, "observations")
+    said = [json.loads(text) for text in table.column("extra").to_pylist() if text]
+    assert said.count(payloads[0][1]) == 300
+    assert said.count(payloads[1][1]["body"]) == 300
+
+
+def point(session: Any, code: str, payload: Any) -> dict[str, Any]:
+    [code_id] = session.scalars(text("SELECT id FROM code WHERE coding_code = :code"), {"code": code})
+    return {
+        "patient_id": 40001, "code_id": code_id, "data_source_id": 70001, "status": "final", "effective_start": None,
+        "effective_end": None, "utc_offset_minutes": None, "modality": None, "payload": payload, "identifiers": [],
+    }  # fmt: skip
+
+
+def test_a_stream_of_one_patient_asks_for_what_is_loose_by_its_whole_key(clinic: Clinic) -> None:
+    """By the observation alone, the store would go through all that is loose for every row of the patient."""
+    if not clinic.database.is_sqlite:
+        pytest.skip("a plan of SQLite's")
+    said: list[tuple[str, Any]] = []
+    event.listen(clinic.database._readers, "before_cursor_execute", lambda *given: said.append(given[2:4]))
+    streamed(clinic, ADMIN, "observations?patient_id=40001")
+    plans = [
+        str(row[3])
+        for statement, values in said
+        if "observation_loose" in statement
+        for row in clinic.database._readers.raw_connection().cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    ]
+    assert plans
+    assert not any("SCAN observation_loose" in step for step in plans)

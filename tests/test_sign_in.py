@@ -10,6 +10,7 @@ import pytest
 from apps import App, registered, works
 from browsers import Browser
 from conftest import MARK, MARY, PASSWORD, TOM, Exchange
+from phones import bearer
 from sqlalchemy import func, select, update
 
 from jhe_server.audit import AuditRow
@@ -206,7 +207,21 @@ def test_one_ends_an_app_a_token_or_everything(shared_exchange: Exchange) -> Non
         last = session.scalar(select(func.max(FamilyRow.id)))
     browser.submit(app=str(last))
     assert works(shared_exchange, theirs["access_token"]), "nobody ends another's app"
+    keys = [_key(shared_exchange, MARK) for _ in range(2)]
+    got = [key.post("token", grant_type="client_credentials").json()["access_token"] for key in keys]
+    browser.open("o/account")
+    browser.submit(key=re.findall(r'name="key" value="(\d+)"', browser.page.text)[0])
+    assert [works(shared_exchange, token) for token in got].count(True) == 1, "a key ends with what was got with it"
+    refusal = bearer(shared_exchange, first["access_token"]).post("api/v1/practitioner_clients", json={"name": "Mine"})
+    assert refusal.status_code == 403, "an app makes no key that outlives it"
     browser.submit(everything="yes")
     assert browser.page.url.path == "/jhe/o/sign_in"
     assert not works(shared_exchange, first["access_token"])
     assert not works(shared_exchange, printed)
+    assert not any(works(shared_exchange, token) for token in got)
+    assert {key.post("token", grant_type="client_credentials").status_code for key in keys} == {401}
+
+
+def _key(exchange: Exchange, email: str) -> App:
+    made = exchange.as_(email).post("api/v1/practitioner_clients", json={"name": "Nightly"}).json()
+    return App(exchange, made["clientId"], made["clientSecret"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browsers import Browser
 from conftest import MARY, VICTOR, Exchange, wait_for
 from sqlalchemy import select
 
@@ -73,6 +74,19 @@ def test_strangers_are_counted_not_listed(sqlite_exchange: Exchange) -> None:
     wait_for(lambda: head(sqlite_exchange) > before, 10)
     row = last(sqlite_exchange)
     assert (row.actor_id, row.outcome, row.count, row.address) == (None, "denied", 10, "127.0.0.1")
+
+
+def test_somebody_known_who_is_refused_on_a_page_is_named_and_no_stranger(sqlite_exchange: Exchange) -> None:
+    browser = Browser(sqlite_exchange)
+    browser.sign_in(MARY)
+    before = head(sqlite_exchange)
+    refused = browser.open("me/withdraw/999999")
+    assert refused.status_code in (403, 404)
+    assert head(sqlite_exchange) == before + 1
+    row = last(sqlite_exchange)
+    assert (row.actor_id, row.via, row.outcome) == (10002, "page", "denied")
+    sqlite_exchange.stop()
+    assert head(sqlite_exchange) == before + 1, "not counted once more"
 
 
 def test_how_large_a_body_may_be_is_a_setting(sqlite_store: str, tmp_path: Path) -> None:

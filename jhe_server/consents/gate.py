@@ -117,7 +117,14 @@ def _answers(
 
 
 def _withdrawn() -> ColumnElement[bool]:
-    return and_(~AnswerRow.consented, StudyRow.data_after_withdrawal == ledger.KEEP)
+    """An answer taken back in a study that keeps data; where there never was a yes, there is nothing to keep."""
+    granted = select(ConsentPeriodRow.study_id).where(
+        ConsentPeriodRow.study_id == AnswerRow.study_id,
+        ConsentPeriodRow.patient_id == AnswerRow.patient_id,
+        ConsentPeriodRow.code_id == AnswerRow.code_id,
+    )
+    kept = StudyRow.data_after_withdrawal == ledger.KEEP
+    return and_(~AnswerRow.consented, kept, granted.correlate(AnswerRow).exists())
 
 
 def _in_force(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[bool]:

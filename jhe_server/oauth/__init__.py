@@ -12,9 +12,10 @@ Words: a *family* is what one sign-in or one invitation gave one app. A *scope* 
 
 from __future__ import annotations
 
+from ..practitioner_clients import NOTEBOOK
 from .discovery import openid_configuration, smart_configuration
 from .identity import jwks, userinfo
-from .parties import NOTEBOOK, Party, party
+from .parties import Party, party
 from .provider import Answer, introspect, revoke, token
 
 __all__ = [

@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 from .. import sign_in
 from ..access import Actor
 from ..errors import Invalid
+from ..practitioner_clients import NOTEBOOK
 from ..routes import Sent
 from ..views import View
 from .identity import issuer
-from .parties import NOTEBOOK, Party, party
+from .parties import Party, party
 from .provider import HERE, Provider
 
 S256 = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from .. import settings, tokens
 from ..db import now
 from ..people import PATIENT, UserRow
+from ..practitioner_clients import PREFIX
 from ..settings import Lifetimes
 from ..tokens import FamilyRow, RefreshRow, TokenRow, token_hash
 
@@ -23,14 +24,25 @@ def access_lifetime(session: Session) -> timedelta:
 
 
 def begin(session: Session, user: UserRow, client_id: str, scope: str) -> FamilyRow:
-    """A new family; a patient's app may go on far longer than a practitioner's."""
+    """A new family; a patient's app may go on far longer than a practitioner's, a key's ends with its one token."""
     lifetimes, time = settings.of(session).lifetimes, now()
     days = lifetimes.patient_refresh_days if user.user_type == PATIENT else lifetimes.refresh_days
+    lifetime = timedelta(days=days)
+    if client_id.startswith(PREFIX):
+        lifetime = access_lifetime(session)
+        _sweep_key(session, client_id)
     row = FamilyRow(user_id=user.id, client_id=client_id, scope=scope, created=time,
-                    expires=time + timedelta(days=days), last_used=time)  # fmt: skip
+                    expires=time + lifetime, last_used=time)  # fmt: skip
     session.add(row)
     session.flush()
     return row
+
+
+def _sweep_key(session: Session, client_id: str) -> None:
+    """A script that asks for a token every hour leaves no family for each of them."""
+    over = (FamilyRow.client_id == client_id, FamilyRow.expires < now())
+    session.execute(delete(TokenRow).where(TokenRow.family_id.in_(select(FamilyRow.id).where(*over))))
+    session.execute(delete(FamilyRow).where(*over))
 
 
 def add_access(session: Session, family: FamilyRow, user: UserRow, token: str, lifetime: timedelta) -> None:

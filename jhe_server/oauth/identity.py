@@ -15,6 +15,7 @@ from ..access import Actor
 from ..db import now
 from ..errors import ExchangeError
 from ..people import UserRow
+from ..tokens import FamilyRow
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey
@@ -94,5 +95,17 @@ def userinfo(session: Session, actor: Actor) -> dict[str, Any]:
     """Who a token belongs to, in OpenID's words."""
     actor.knock("oauth.userinfo")
     user = session.get_one(UserRow, actor.user_id)
-    said = {"sub": str(user.id), "email": user.email, "given_name": user.first_name, "family_name": user.last_name}
+    said = {"sub": str(user.id)}
+    scope = _scope(session, actor)
+    if "email" in scope:
+        said |= {"email": user.email}
+    if "profile" in scope:
+        said |= {"given_name": user.first_name, "family_name": user.last_name}
     return {name: value for name, value in said.items() if value}
+
+
+def _scope(session: Session, actor: Actor) -> list[str]:
+    """What an app was let in for; a token of one's own, which no app asked for, is for everything."""
+    if actor.family_id is None:
+        return ["email", "profile"]
+    return session.get_one(FamilyRow, actor.family_id).scope.split()

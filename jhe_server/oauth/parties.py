@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from .. import settings
 from ..oauth_clients import OAuthClientRow
-from ..practitioner_clients import PREFIX, PractitionerClientRow, secret_hash
+from ..practitioner_clients import NOTEBOOK, PREFIX, PractitionerClientRow, secret_hash
 
-NOTEBOOK = "jhe-jupyter"
 LOOPBACK = ("127.0.0.1", "::1")
 APP_GRANTS = frozenset({"authorization_code", "refresh_token"})
 KEY_GRANTS = frozenset({"client_credentials"})

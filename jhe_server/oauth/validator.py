@@ -144,7 +144,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
             return False
         row, family = found
         if row.used is not None:
-            return self._replayed(row.used, family.id)
+            return self._replayed(row.used, family)
         if row.expires <= now() or not families.is_alive(family) or not self._known(family.user_id):
             return False
         self.refresh, self.family, request.user = row, family, family.user_id
@@ -156,10 +156,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
 
-    def _replayed(self, used: Any, family_id: int | None) -> bool:
+    def _replayed(self, used: Any, family: FamilyRow | None) -> bool:
         """Two hold what only one was given: nobody can tell which is the thief, so both have to begin again."""
-        if family_id is not None and now() - used > GRACE:
-            tokens.end_family(self.session, family_id)
+        if family is not None and now() - used > GRACE:
+            tokens.end_family(self.session, family.id)
+            tokens.known_as(self.session, family.user_id, families.VIA, "denied")
         return False
 
     def _known(self, user_id: int) -> bool:
@@ -184,7 +185,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
             self.refresh.used = now()
         family = self.family or families.begin(self.session, user, request.client_id, " ".join(request.scopes))
         if self.code is not None:
-            self.code.used, self.code.family_id = now(), family.id
+            self.code.family_id = family.id
         lifetime = timedelta(seconds=token["expires_in"])
         families.add_access(self.session, family, user, token["access_token"], lifetime)
         if "refresh_token" in token:
@@ -193,7 +194,9 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def _claimed(self, code: CodeRow) -> bool:
         if code.used is not None:
-            return self._replayed(code.used, code.family_id)
+            return self._replayed(code.used, self.session.get(FamilyRow, code.family_id or 0))
+        code.used = now()  # before the invitation's unused codes are cleared away: this one has to be known again
+        self.session.flush()
         return code.invitation_id is None or redemptions.exchanged(self.session, code.invitation_id)
 
     # -------------------------------------------------------------- revoking, looking into

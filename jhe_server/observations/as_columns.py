@@ -62,7 +62,8 @@ class _Question:
     def table(self) -> Table:
         chosen = [one for head in self._heads() if (one := self._choice(head)) is not None]
         found = self._found(chosen)
-        codes = self._codes({code for _, code in found})
+        asked = code_ids(self.session, self.query.code) if self.query.code is not None else ()
+        codes = self._codes({code for _, code in found} | set(asked))
         self._note({patient for patient, _ in found}, sum(found.values()))
         return Table(layout(codes.values()), self._batches(chosen, codes), self._words(chosen, codes))
 
@@ -156,7 +157,13 @@ class _Question:
 
     @property
     def _loose(self) -> Select[Any]:
-        return self._rows.join(LooseRow, LooseRow.observation_id == ObservationRow.id)
+        # By its whole key: by the observation alone, SQLite would go through all that is loose for every row.
+        loose = (
+            (LooseRow.patient_id == ObservationRow.patient_id)
+            & (LooseRow.code_id == ObservationRow.code_id)
+            & (LooseRow.observation_id == ObservationRow.id)
+        )
+        return self._rows.join(LooseRow, loose)
 
     def _found(self, chosen: list[_Chosen]) -> dict[tuple[int, int], int]:
         """How many observations of which patients and codes."""

@@ -17,7 +17,7 @@ from ..fhir_search import FHIRSearch, Resources, Token
 from ..fhir_select import By, Searchable, during, identified
 from ..patient_rows import IdentifierRow
 from .counting import pair_total
-from .reading import Found, fetched, readable, through_the_gate, time_of
+from .reading import Found, fetched, is_many, readable, through_the_gate, time_of
 from .rows import ObservationIdentifierRow, ObservationRow
 
 Condition = ColumnElement[bool]
@@ -91,8 +91,9 @@ def fhir_search(session: Session, actor: Actor, query: FHIRSearch) -> Resources:
     study_id, rest = _taken_out(query, "patient._has:Group:member:_id")
     organization_id, rest = _taken_out(rest, "patient.organization")
     total = _total(session, actor, rest, study_id, organization_id)
-    rows = readable(actor, VERB, study_id, organization_id, total=total)
-    total, ids = SEARCHABLE.page(session, actor, rows, rest, total)
+    known = {"whole": total is not None, "many": is_many(session, total)}
+    rows = readable(actor, VERB, study_id, organization_id, **known)
+    total, ids = SEARCHABLE.page(session, actor, rows, rest, total, narrowed_to=(study_id, organization_id))
     return Resources(total, resources(session, actor, ids))
 
 

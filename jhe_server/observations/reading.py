@@ -38,16 +38,18 @@ def readable(
     study_id: int | ColumnElement[Any] | None = None,
     organization_id: int | None = None,
     *,
-    total: int | None = None,
+    whole: bool = False,
+    many: bool = False,
 ) -> Select[Any]:
     """The ids of the observations the actor may read: the one place where a read of observations begins.
 
-    `total` is what `pair_total` said of them, if it could: then every pair is open in whole or not at all.
+    `whole` where `pair_total` could tell how many there are: then every pair is open in whole or not at all. `many`
+    where they are a good part of all that there is, so that a page is best found by going through all in its order.
     """
-    if total is None:
+    if not whole:
         return select(ObservationRow.id).where(through_the_gate(actor, verb, study_id, organization_id))
     patient, code = ObservationRow.patient_id.expression, ObservationRow.code_id.expression
-    if total > MANY:
+    if many:
         # Left to itself, SQLite would go from the open pairs to their rows by an index, and sort them all for a page.
         patient = patient + 0
     only: Any = {"study_id": study_id, "organization_id": organization_id, "verb": verb}
@@ -77,7 +79,8 @@ def search(session: Session, actor: Actor, query: ObservationSearch) -> Page[Obs
     actor.knock("observations.search")
     audit.note(session, patient=query.patient_id, study=query.study_id, organization=query.organization_id)
     total = _total(session, actor, query)
-    rows = readable(actor, VERB, query.study_id, query.organization_id, total=total)
+    known = {"whole": total is not None, "many": is_many(session, total)}
+    rows = readable(actor, VERB, query.study_id, query.organization_id, **known)
     rows = narrowed(session, rows, query)
     total = count(session, rows) if total is None else total
     offset, limit = within(total, query)
@@ -86,6 +89,14 @@ def search(session: Session, actor: Actor, query: ObservationSearch) -> Page[Obs
     else:
         ids = newest(session, rows, ObservationRow.last_updated, ObservationRow.id, offset, limit, total)
     return Page(count=total, results=shapes(session, ids, actor))
+
+
+def is_many(session: Session, total: int | None) -> bool:
+    """Whether so many are a good part of all observations; how many those are, the span of their ids tells."""
+    if total is None or total <= MANY:
+        return False
+    first, last = (session.scalar(select(one(ObservationRow.id))) or 0 for one in (func.min, func.max))
+    return bool(total * 20 > last - first)
 
 
 def _total(session: Session, actor: Actor, query: ObservationSearch) -> int | None:

@@ -87,8 +87,8 @@ def _columns(session: Session, pair: Pair) -> list[Column]:
 
 def _rows(session: Session, pair: Pair, last: int) -> list[tuple[Any, ...]]:
     """The loose rows of a pair up to an id."""
-    rows = select(ObservationRow.id).join(LooseRow, LooseRow.observation_id == ObservationRow.id)
-    rows = rows.where(_of(LooseRow, pair), LooseRow.observation_id <= last).order_by(LooseRow.observation_id)
+    ids = select(LooseRow.observation_id).where(_of(LooseRow, pair), LooseRow.observation_id <= last)
+    rows = select(ObservationRow.id).where(ObservationRow.id.in_(ids)).order_by(ObservationRow.id)
     return _typed(session, pair, decoded(session.execute(fields(rows))))
 
 

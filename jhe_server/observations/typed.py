@@ -42,7 +42,7 @@ def typed(
     width = len(layout(codes.values()))
     for id, patient_id, code_id, source_id, *rest, payload in found:
         code = codes[code_id]
-        values, more = omh.laid_flat(payload.get("body", {}), code)
+        values, more = omh.laid_flat(payload if code == omh.QUESTIONNAIRE else payload["body"], code)
         row: list[Any] = [None] * width
         row[: len(KEYS)] = id, patient_id, code, sources[source_id], *rest
         for place, value in zip(places[code_id], values, strict=True):

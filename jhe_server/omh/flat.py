@@ -33,7 +33,7 @@ def _take(node: Mapping[str, Any], tree: Mapping[str, Any], values: list[Scalar 
     rest: dict[str, Any] = {}
     for key, value in node.items():
         place = tree.get(key)
-        if type(place) is tuple and type(value) in place[1]:
+        if type(place) is tuple and type(value) in place[1] and _fits(value, place[2]):
             values[place[0]] = place[2](value)
         elif type(place) is dict and type(value) is dict:
             inner = _take(value, place, values)
@@ -42,6 +42,11 @@ def _take(node: Mapping[str, Any], tree: Mapping[str, Any], values: list[Scalar 
         else:
             rest[key] = value
     return rest
+
+
+def _fits(value: Scalar, kind: type) -> bool:
+    """Whether a column of 64-bit integers can hold it; what it cannot hold is left over."""
+    return kind is not int or -(2**63) <= float(value) < 2**63
 
 
 @cache

@@ -63,12 +63,13 @@ def insert_patient(session: Session, body: NewPatient) -> PatientRow:
 def update(session: Session, actor: Actor, patient_id: int, query: InOrganization, body: PatientChange) -> Patient:
     """Change what the body names, all of it or nothing: a field left out stays, a phone sent as null is taken away.
 
-    Another e-mail ends the patient's tokens and open invitations: whoever held the old address is let in no more.
+    Another e-mail ends the patient's tokens, password and open invitations: who had the old address is out.
     """
     row = reach(session, actor, "patients.update", patient_id, query.organization_id)
     if _identifies(session, row, body):
         require_all(session, actor, "patients.update", row.id)
-    if change_email(session, session.get_one(UserRow, row.user_id), body.telecom_email):
+    if change_email(session, user := session.get_one(UserRow, row.user_id), body.telecom_email):
+        user.password_hash = None
         tokens.revoke_all(session, row.user_id)
         invitations.retire(session, row.id, invitations.CANCELLED)
     for name in ("name_family", "name_given", "birth_date"):
