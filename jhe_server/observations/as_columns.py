@@ -17,6 +17,7 @@ from ..access import Actor
 from ..columns import Packed, Table, packed, unpacked
 from ..db import microseconds
 from ..devices import CodeRow, DataSourceRow
+from .counting import moved
 from .layout import layout
 from .reading import code_ids, homes_of, narrowed, readable
 from .rows import LooseRow, ObservationRow, SegmentRow
@@ -157,13 +158,10 @@ class _Question:
 
     @property
     def _loose(self) -> Select[Any]:
-        # By its whole key: by the observation alone, SQLite would go through all that is loose for every row.
-        loose = (
-            (LooseRow.patient_id == ObservationRow.patient_id)
-            & (LooseRow.code_id == ObservationRow.code_id)
-            & (LooseRow.observation_id == ObservationRow.id)
-        )
-        return self._rows.join(LooseRow, loose)
+        """What is asked of patients and codes is asked of the loose rows, which lead to their observations by id."""
+        rows = select(ObservationRow.id).join(LooseRow, LooseRow.observation_id == ObservationRow.id)
+        asked = self._rows.whereclause
+        return rows if asked is None else rows.where(moved(asked, LooseRow))
 
     def _found(self, chosen: list[_Chosen]) -> dict[tuple[int, int], int]:
         """How many observations of which patients and codes."""

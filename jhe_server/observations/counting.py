@@ -34,7 +34,7 @@ def pair_total(
         patient, code = row.patient_id.expression, row.code_id.expression
         whole = consents.pair_gate(actor, patient, code, whole=True, **only)
         some = consents.pair_gate(actor, patient, code, whole=False, **only)
-        here = and_(true(), *(_moved(one, row) for one in conditions))
+        here = and_(true(), *(moved(one, row) for one in conditions))
         counted = select(func.sum(rows), func.sum(case((whole, 0), else_=1))).select_from(row).where(some, here)
         number, in_part = session.execute(counted).one()
         if in_part:
@@ -43,7 +43,7 @@ def pair_total(
     return total
 
 
-def _moved(condition: Condition, row: type[SegmentRow] | type[LooseRow]) -> Condition:
+def moved(condition: Condition, row: type[SegmentRow] | type[LooseRow]) -> Condition:
     """A condition on observations' patient and code, said of another table that has both."""
     columns = ObservationRow.__table__.c
     places = {columns.patient_id: row.__table__.c.patient_id, columns.code_id: row.__table__.c.code_id}
