@@ -15,8 +15,9 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from . import __version__, attempts, audit, changes, columns, oauth_clients, tokens
+from . import __version__, attempts, audit, changes, oauth_clients, tokens
 from .access import Actor
+from .arrow_stream import stream
 from .audit import Entry
 from .calls import ARROW, Credential, Reply, Request, arguments, invalid
 from .db import Database, recall, remember
@@ -112,7 +113,7 @@ class Door:
     def _refused(self, entry: Entry, refusal: ExchangeError) -> None:
         """A refusal's row is a transaction of its own, so that it survives the rollback of what was refused.
 
-        Strangers' refusals are counted by address and minute (`web.py`), or anybody could fill the disk.
+        Strangers' refusals are counted by address and minute (`strangers.py`), or anybody could fill the disk.
         """
         if isinstance(refusal, Unauthenticated):
             return
@@ -144,7 +145,7 @@ class Door:
             etag = _etag(session, actor, request)
             remember(session, ("read", etag), session.info["audit"].read())
             headers = {"ETag": etag}
-            return Reply(200, media_type=ARROW, headers=headers, answer=table, stream=columns.stream(table))
+            return Reply(200, media_type=ARROW, headers=headers, answer=table, stream=stream(table))
         return _reply(request, route.verb(session, actor, **given), given.get("query"))
 
     def _unchanged(self, session: Any, actor: Actor | Sent, request: Request) -> Reply | None:

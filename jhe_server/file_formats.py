@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from . import columns
+from .arrow_stream import stream
+from .columns import Table
 
 GROUP = 100_000  # rows of a Parquet row group
 # A spreadsheet takes a cell that begins with one of these for a formula.
@@ -18,11 +19,11 @@ FORMULA = r"^[=+\-@\t\r\n]"
 RFC_3339 = "%Y-%m-%dT%H:%M:%S"
 
 
-def rows_of(table: columns.Table) -> Any:
+def rows_of(table: Table) -> Any:
     """The table's Arrow stream as a reader of record batches."""
     import pyarrow as pa
 
-    return pa.ipc.open_stream(io.BufferedReader(_Chunks(columns.stream(table))))
+    return pa.ipc.open_stream(io.BufferedReader(_Chunks(stream(table))))
 
 
 class _Chunks(io.RawIOBase):

@@ -70,9 +70,13 @@ def open_store(url: str) -> Database:
     """The store, made or brought up to date."""
     with opening():
         database = Database(url)
-        migrations.upgrade(database)
-        with database.write() as session:
-            segments.bring_up_to_date(session)
+        migrated = migrations.upgrade(database)
+        with database.read() as session:
+            outdated = segments.outdated(session)
+        if migrated or outdated:  # on an ordinary start nothing is written, and nothing loose is looked through
+            with database.write() as session:
+                segments.unseal(session, outdated)
+                segments.seal_all(session)
     return database
 
 

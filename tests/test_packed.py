@@ -6,7 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from jhe_server.columns import Column, Table, message_of, packed, record_batch, stream, unpacked, unpacked_message
+from jhe_server.arrow_stream import stream
+from jhe_server.columns import Column, Table, record_batch
+from jhe_server.packing import message_of, packed, unpacked, unpacked_message
 
 COLUMNS = [
     Column("id", "int"),

@@ -12,10 +12,11 @@ import pytest
 from conftest import ADMIN, PETER, TOM, Clinic
 from hypothesis import given
 from hypothesis import strategies as st
-from indoors import Rehearsal, answers, bundle, examples, reading, rehearsal, rows, streamed
+from indoors import CODES, Rehearsal, answers, bundle, examples, reading, rehearsal, rows, streamed
 from sqlalchemy import event, text
 
-from jhe_server import columns, consents, fhir, observations, studies, uploads
+from jhe_server import consents, fhir, observations, studies, uploads
+from jhe_server.arrow_stream import stream
 from jhe_server.observations import ObservationSearch, segments
 from jhe_server.opened import open_store
 from jhe_server.studies import StudyChange
@@ -81,7 +82,7 @@ def test_a_stream_says_the_same_with_and_without_segments(clinic: Clinic) -> Non
             queries = [{}, *asked]
             sealed = [frames(stage, query) for query in queries]
             with stage.session() as session:
-                segments.unseal(session)
+                segments.unseal(session, CODES)
             assert [frames(stage, query) for query in queries] == sealed
             with stage.session() as session:
                 segments.seal_all(session)
@@ -149,7 +150,7 @@ def frame(stage: Rehearsal, email: str, query: dict[str, Any]) -> Any:
 
 def read(session: Any, actor: Any, query: ObservationSearch) -> Any:
     noted = session.info["audit"]
-    table = pa.ipc.open_stream(b"".join(columns.stream(observations.table(session, actor, query)))).read_all()
+    table = pa.ipc.open_stream(b"".join(stream(observations.table(session, actor, query)))).read_all()
     table.validate(full=True)
     assert noted.count == len(table)
     assert noted.patients == set(table.column("patient_id").to_pylist())

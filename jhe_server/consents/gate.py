@@ -51,13 +51,12 @@ def gate(
         return patient == actor.patient_id
     yes = consented(actor, verb, study_id, organization_id)
     withdrawn = kept(actor, verb, study_id, organization_id).where(_in_force(start, end))
+    here = and_(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
     if isinstance(study_id, ColumnElement):
-        here = and_(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
         opened: ColumnElement[bool] = or_(yes.where(here).exists(), withdrawn.where(here).exists())
     else:
         # Pairs first: an index leads from them to their rows. Which of the two it is, is asked of those rows alone.
         pair = tuple_(patient, code)
-        here = and_(AnswerRow.patient_id == patient, AnswerRow.code_id == code)
         either = answered(actor, verb, study_id, organization_id)
         opened = and_(pair.in_(either), or_(pair.in_(yes), withdrawn.where(here).exists()))
     return opened if actor.patient_id is None else and_(patient == actor.patient_id, opened)
@@ -118,27 +117,25 @@ def _answers(
 
 def _withdrawn() -> ColumnElement[bool]:
     """An answer taken back in a study that keeps data; where there never was a yes, there is nothing to keep."""
-    granted = select(ConsentPeriodRow.study_id).where(
-        ConsentPeriodRow.study_id == AnswerRow.study_id,
-        ConsentPeriodRow.patient_id == AnswerRow.patient_id,
-        ConsentPeriodRow.code_id == AnswerRow.code_id,
-    )
-    kept = StudyRow.data_after_withdrawal == ledger.KEEP
-    return and_(~AnswerRow.consented, kept, granted.correlate(AnswerRow).exists())
+    keeps = StudyRow.data_after_withdrawal == ledger.KEEP
+    return and_(~AnswerRow.consented, keeps, _periods().correlate_except(ConsentPeriodRow).exists())
 
 
 def _in_force(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[bool]:
     """Measured entirely between a grant and its withdrawal."""
-    inside = select(ConsentPeriodRow.study_id).where(
-        ConsentPeriodRow.study_id == AnswerRow.study_id,
-        ConsentPeriodRow.patient_id == AnswerRow.patient_id,
-        ConsentPeriodRow.code_id == AnswerRow.code_id,
-        ConsentPeriodRow.start <= start,
-        ConsentPeriodRow.end > end,
-    )
+    inside = _periods().where(ConsentPeriodRow.start <= start, ConsentPeriodRow.end > end)
     # `start` and `end` are two selects further out, where correlation has to be said: left to itself, the observation
     # would be joined here a second time, and any patient's reading in the period would open them all.
     return inside.correlate_except(ConsentPeriodRow).exists()
+
+
+def _periods() -> Select[*tuple[Any, ...]]:
+    """The periods in which the answer at hand was a yes."""
+    return select(ConsentPeriodRow.study_id).where(
+        ConsentPeriodRow.study_id == AnswerRow.study_id,
+        ConsentPeriodRow.patient_id == AnswerRow.patient_id,
+        ConsentPeriodRow.code_id == AnswerRow.code_id,
+    )
 
 
 def uploadable(session: Session, actor: Actor, patients: Iterable[int]) -> set[tuple[int, int]]:

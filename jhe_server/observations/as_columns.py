@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from .. import audit, consents
 from ..access import Actor
-from ..columns import Packed, Table, packed, unpacked
+from ..columns import Packed, Table
 from ..db import microseconds
 from ..devices import CodeRow, DataSourceRow
+from ..packing import packed, unpacked
 from .counting import moved
 from .layout import layout
 from .reading import code_ids, homes_of, narrowed, readable

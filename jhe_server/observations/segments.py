@@ -14,8 +14,9 @@ from sqlalchemy import and_, delete, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from ..bulk import insert_many
-from ..columns import Column, Packed, message_of, packed, record_batch, unpacked, unpacked_message
-from ..devices import CodeRow, DataSourceRow
+from ..columns import Column, Packed, record_batch
+from ..devices import CodeRow
+from ..packing import message_of, packed, unpacked, unpacked_message
 from ..studies import chunks
 from .layout import digest, layout
 from .rows import LooseRow, ObservationRow, SegmentRow
@@ -36,8 +37,9 @@ def arrived(session: Session, found: Iterable[tuple[Any, ...]]) -> None:
     waiting = _loose(session, sorted(new))
     loose = {pair: rows for pair, rows in new.items() if pair in waiting or len(rows) < LOOSE}
     add_loose(session, ((*pair, row[0]) for pair, rows in loose.items() for row in rows))
-    for pair in new.keys() - loose.keys():
-        _keep(session, pair, record_batch(_columns(session, pair), _typed(session, pair, new[pair])))
+    for pair, rows in new.items():
+        if pair not in loose:
+            _keep(session, pair, _code(session, pair), rows)
     for pair, rows in loose.items():
         if waiting.get(pair, 0) + len(rows) >= LOOSE:
             seal(session, pair)
@@ -56,46 +58,30 @@ def _loose(session: Session, pairs: Sequence[Pair]) -> dict[Pair, int]:
     return {(patient, code): number for some in found for patient, code, number in some}
 
 
-def seal_all(session: Session) -> int:
-    """Seal every pair of which enough are loose; how many there were."""
+def seal_all(session: Session) -> None:
+    """Seal every pair of which enough are loose."""
     pair = (LooseRow.patient_id, LooseRow.code_id)
     enough = session.execute(select(*pair).group_by(*pair).having(func.count() >= LOOSE)).all()
     for patient, code in enough:
         seal(session, (patient, code))
-    return len(enough)
 
 
 def seal(session: Session, pair: Pair) -> None:
     """Make segments of all that is loose of a pair."""
-    columns, loose = _columns(session, pair), _of(LooseRow, pair)
-    ids = select(LooseRow.observation_id).where(loose).order_by(LooseRow.observation_id).limit(ROWS)
-    while found := list(session.scalars(ids)):
-        batch = record_batch(columns, _rows(session, pair, found[-1]))
-        session.execute(delete(LooseRow).where(loose, LooseRow.observation_id <= found[-1]))
-        _keep(session, pair, batch)
+    code, loose = _code(session, pair), _of(LooseRow, pair)
+    first = select(LooseRow.observation_id).where(loose).order_by(LooseRow.observation_id).limit(ROWS)
+    rows = fields(select(ObservationRow.id).where(ObservationRow.id.in_(first)).order_by(ObservationRow.id))
+    while found := list(decoded(session.execute(rows))):
+        session.execute(delete(LooseRow).where(loose, LooseRow.observation_id <= found[-1][0]))
+        _keep(session, pair, code, found)
 
 
-def _keep(session: Session, pair: Pair, batch: Any) -> None:
-    columns = _columns(session, pair)
+def _keep(session: Session, pair: Pair, code: str, found: list[tuple[Any, ...]]) -> None:
+    """Make segments of decoded rows of a pair; a data source goes by its id, since its name may change."""
+    columns, sources = layout([code]), {row[3]: str(row[3]) for row in found}
+    batch = record_batch(columns, list(typed(found, {pair[1]: code}, sources)))
     for one in _full(_with_short_ones(session, pair, columns, batch)):
         session.execute(insert(SegmentRow), _segment(pair, columns, one))
-
-
-def _columns(session: Session, pair: Pair) -> list[Column]:
-    return layout([_code(session, pair)])
-
-
-def _rows(session: Session, pair: Pair, last: int) -> list[tuple[Any, ...]]:
-    """The loose rows of a pair up to an id."""
-    ids = select(LooseRow.observation_id).where(_of(LooseRow, pair), LooseRow.observation_id <= last)
-    rows = select(ObservationRow.id).where(ObservationRow.id.in_(ids)).order_by(ObservationRow.id)
-    return _typed(session, pair, decoded(session.execute(fields(rows))))
-
-
-def _typed(session: Session, pair: Pair, found: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Their values by column; a data source goes by its id, since its name may change."""
-    sources = {id: str(id) for id in session.scalars(select(DataSourceRow.id))}
-    return list(typed(found, {pair[1]: _code(session, pair)}, sources))
 
 
 def _code(session: Session, pair: Pair) -> str:
@@ -171,7 +157,7 @@ def take_out(session: Session, pair: Pair, observation_id: int) -> None:
     session.execute(delete(LooseRow).where(_of(LooseRow, pair), LooseRow.observation_id == observation_id))
     around = and_(SegmentRow.first_id <= observation_id, SegmentRow.last_id >= observation_id)
     for segment in session.execute(select(SegmentRow.id, *KEPT).where(_of(SegmentRow, pair), around)).all():
-        ids = opened(_columns(session, pair), segment).column("observation_id").to_pylist()
+        ids = opened(layout([_code(session, pair)]), segment).column("observation_id").to_pylist()
         if observation_id in ids:
             session.execute(delete(SegmentRow).where(SegmentRow.id == segment.id))
             add_loose(session, ((*pair, id) for id in ids if id != observation_id))
@@ -179,24 +165,21 @@ def take_out(session: Session, pair: Pair, observation_id: int) -> None:
                 seal(session, pair)
 
 
-def unseal(session: Session, codes: Iterable[int] | None = None) -> None:
-    """Drop the segments of some codes, or all: every observation of theirs is loose again."""
-    of_codes = [] if codes is None else list(codes)
+def unseal(session: Session, codes: Iterable[int]) -> None:
+    """Drop the segments of some codes: every observation of theirs is loose again."""
+    of_codes = list(codes)
     for row in (SegmentRow, LooseRow):
-        session.execute(delete(row) if codes is None else delete(row).where(row.code_id.in_(of_codes)))
+        session.execute(delete(row).where(row.code_id.in_(of_codes)))
     rows = select(ObservationRow.patient_id, ObservationRow.code_id, ObservationRow.id)
-    rows = rows if codes is None else rows.where(ObservationRow.code_id.in_(of_codes))
+    rows = rows.where(ObservationRow.code_id.in_(of_codes))
     session.execute(insert(LooseRow).from_select(["patient_id", "code_id", "observation_id"], rows))
 
 
-def bring_up_to_date(session: Session) -> None:
-    """Seal anew what was sealed under another layout than this version's, and what a migration left loose."""
+def outdated(session: Session) -> set[int]:
+    """The codes of which something was sealed under another layout than this version's."""
     found = session.execute(
         select(SegmentRow.code_id, CodeRow.coding_code, SegmentRow.layout)
         .join(CodeRow, CodeRow.id == SegmentRow.code_id)
         .distinct()
     )
-    outdated = {id for id, code, known in found if known != digest(code)}
-    if outdated:
-        unseal(session, outdated)
-    seal_all(session)
+    return {id for id, code, known in found if known != digest(code)}
