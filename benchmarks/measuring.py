@@ -10,9 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
+
+from jhe_server import tokens
+from jhe_server.db import Database
+from jhe_server.people import by_email
 
 
 def machine() -> str:
@@ -45,6 +50,14 @@ def wait(url: str) -> None:
                 return
         time.sleep(0.1)
     raise RuntimeError("the server did not start")
+
+
+def managers_token(database: Database) -> str:
+    """A bearer token of the clinic's manager, for a day."""
+    with database.write() as session:
+        user = by_email(session, "manager_mary@example.com")
+        assert user is not None
+        return tokens.issue(session, user, timedelta(days=1))[0]
 
 
 def timed(action: object) -> float:

@@ -25,15 +25,14 @@ from uuid import UUID
 
 import httpx
 import pandas as pd
-from measuring import machine, report, served, timed
+from measuring import machine, managers_token, report, served, timed
 
 import jhe_jupyter as jhe
-from jhe_server import consents, imports, observations, seed, studies, tokens
+from jhe_server import consents, imports, observations, seed, studies
 from jhe_server.access import Actor
 from jhe_server.cli import recorded
 from jhe_server.devices import CodeRow, OneCode
 from jhe_server.opened import open_store
-from jhe_server.people import by_email
 from jhe_server.studies import StudyRow
 
 ORGANIZATION, DEVICE, PATIENTS = 20003, 70001, 50
@@ -131,10 +130,7 @@ def fill(file: Path, number: int) -> str:
             with recorded(database, "uploads.create_many") as session:
                 numbers = range(first, min(first + 10_000, each))
                 observations.add(session, [row(patient, codes[GLUCOSE].id, GLUCOSE, i) for i in numbers])
-    with database.write() as session:
-        user = by_email(session, "manager_mary@example.com")
-        assert user is not None
-        token, _ = tokens.issue(session, user, timedelta(days=1))
+    token = managers_token(database)
     database.close()
     return token
 

@@ -13,21 +13,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import machine, report, served
+from measuring import machine, managers_token, report, served
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from labs import LIGHT, Lab, Page, chromium
 from patients import ADMIN, ORGANIZATION, rows
 
-from jhe_server import imports, seed, tokens
+from jhe_server import imports, seed
 from jhe_server.cli import recorded
 from jhe_server.opened import open_store
-from jhe_server.people import by_email
 
 FEW = 20002  # an organization of the seed without patients; it gets fifty
 SHOWN = 50
@@ -67,10 +65,7 @@ def fill(file: Path, patients: int) -> str:
     for organization, first, number in wanted:
         with recorded(database, "imports.run") as session:
             imports.run(session, ADMIN, imports.Import(organization_id=organization, rows=rows(first, number)))
-    with database.write() as session:
-        user = by_email(session, "manager_mary@example.com")
-        assert user is not None
-        token, _ = tokens.issue(session, user, timedelta(days=1))
+    token = managers_token(database)
     database.close()
     return token
 

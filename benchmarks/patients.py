@@ -12,20 +12,18 @@ import argparse
 import sqlite3
 import sys
 import tempfile
-from datetime import timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
 import pyarrow as pa
-from measuring import machine, report, served, timed
+from measuring import machine, managers_token, report, served, timed
 
 import jhe_jupyter as jhe
-from jhe_server import imports, seed, tokens
+from jhe_server import imports, seed
 from jhe_server.access import Actor
 from jhe_server.cli import recorded
 from jhe_server.opened import open_store
-from jhe_server.people import by_email
 
 ORGANIZATION, STUDY = 20003, 30001
 ADMIN = Actor(10001, is_superuser=True, via="cli")
@@ -63,10 +61,7 @@ def fill(file: Path, patients: int) -> str:
         study = STUDY if first < patients // 2 else None
         with recorded(database, "imports.run") as session:
             imports.run(session, ADMIN, imports.Import(organization_id=ORGANIZATION, study_id=study, rows=part))
-    with database.write() as session:
-        user = by_email(session, "manager_mary@example.com")
-        assert user is not None
-        token, _ = tokens.issue(session, user, timedelta(days=1))
+    token = managers_token(database)
     database.close()
     return token
 

@@ -6,12 +6,12 @@ way is finished by running it again.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from .chunks import chunks
 from .client import Client
 from .errors import ConnectionLost, ExchangeError, ImportInterrupted, Unavailable
 from .progress import bar
@@ -108,7 +108,7 @@ class Plan:
         rows = [self._sent(one) for one in self._roster if one.problem is None]
         answered: dict[int, Json] = {}
         with bar(len(rows), "Importing", shown=progress is True) as shown:
-            for chunk in chunks(rows, INVITED_AT_ONCE if invite else APPLIED_AT_ONCE):
+            for chunk in chunks(rows, INVITED_AT_ONCE if invite else APPLIED_AT_ONCE, MOST_BYTES):
                 try:
                     answered |= self._apply(chunk, invite)
                 except ExchangeError as error:
@@ -214,7 +214,7 @@ def plan_import(client: Client, source: Any, organization_id: int, study_id: int
     roster = read_roster(source)
     rows = same_person_together([{"row": one.row, **one.values} for one in roster if one.problem is None])
     planned: dict[int, Json] = {}
-    for chunk in chunks(rows, PLANNED_AT_ONCE):
+    for chunk in chunks(rows, PLANNED_AT_ONCE, MOST_BYTES):
         answer = client.post_import(organization_id, study_id, chunk, dry_run=True)
         planned |= {result["row"]: result for result in answer["results"]}
     return Plan(client, roster, organization_id, study_id, planned)
@@ -231,25 +231,6 @@ def same_person_together(rows: Sequence[Json]) -> list[Json]:
     for row in rows:
         first.setdefault(_person(row), row["row"])
     return sorted(rows, key=lambda row: (first[_person(row)], row["row"]))
-
-
-def chunks(rows: Sequence[Json], most: int) -> Iterator[list[Json]]:
-    """Rows in requests of at most `most` rows and `MOST_BYTES`; a single row larger than that still goes alone.
-
-    >>> [len(chunk) for chunk in chunks([{"row": number} for number in range(5)], 2)]
-    [2, 2, 1]
-    """
-    chunk: list[Json] = []
-    size = 0
-    for row in rows:
-        weight = len(json.dumps(row))
-        if chunk and (len(chunk) == most or size + weight > MOST_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(row)
-        size += weight
-    if chunk:
-        yield chunk
 
 
 def our_name(field: str) -> str:

@@ -6,7 +6,6 @@ stored the first time is answered as existing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from . import resources
+from .chunks import chunks
 from .columns import LEAVES
 from .connection import Json
 from .dtypes import typed
@@ -134,18 +134,8 @@ def _given(data: Any) -> Iterable[Any]:
 
 
 def bundles(made: Sequence[Made]) -> Iterator[list[Made]]:
-    """Rows in Bundles of at most `AT_ONCE` entries and `MOST_BYTES`; a single one larger than that still goes alone."""
-    chunk: list[Made] = []
-    size = 0
-    for one in made:
-        weight = len(json.dumps(one.resource))
-        if chunk and (len(chunk) == AT_ONCE or size + weight > MOST_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(one)
-        size += weight
-    if chunk:
-        yield chunk
+    """Rows in Bundles of at most `AT_ONCE` entries and `MOST_BYTES`."""
+    return chunks(made, AT_ONCE, MOST_BYTES, said=lambda one: one.resource)
 
 
 def _sent(client: Names, chunk: Sequence[Made]) -> list[Json]:

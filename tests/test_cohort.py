@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jhe_jupyter import Unreadable, read_csv
-from jhe_jupyter.cohort import chunks
+from jhe_jupyter.chunks import chunks
+from jhe_jupyter.cohort import MOST_BYTES
 from jhe_jupyter.roster import Record, on_one_line, read_roster
 
 HEADER = "email,last_name,first_name,dob,phone\n"
@@ -156,7 +157,7 @@ def test_whatever_a_csv_writer_writes_comes_back(rows: list[list[str]]) -> None:
 
 def test_requests_stay_below_the_limit_of_the_server() -> None:
     rows = [{"row": number, "last_name": "x" * 3_000_000} for number in range(5)]
-    assert [len(chunk) for chunk in chunks(rows, 250)] == [2, 2, 1]
+    assert [len(chunk) for chunk in chunks(rows, 250, MOST_BYTES)] == [2, 2, 1]
 
 
 def test_reading_a_file_needs_no_pandas() -> None:
