@@ -9,12 +9,13 @@ from typing import Any
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from . import oauth
+from .admission import SECRETS
 from .calls import JSON, Reply, Request
 from .errors import ExchangeError, TooMany, Unauthenticated, Unavailable
 from .fhir_api import ROOTS
 from .public import PublicHandler
 from .routes import Route
-from .web import SECRETS, ExchangeHandler
+from .web import ExchangeHandler
 
 # What a careless client might put into an address, where every proxy would log it.
 OUT_OF_PLACE = SECRETS | {"client_secret", "refresh_token", "code_verifier", "password"}

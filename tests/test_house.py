@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 ROUTES = [*api.ROUTES, *fhir_api.ROUTES, *oauth_api.KNOWN]
 SOURCES = sorted(path for package in ("jhe_server", "jhe_jupyter") for path in (ROOT / package).rglob("*.py"))
 # Looked at again and left whole for now; whatever joins them is a decision.
-LARGE = {"imports.py", "web.py"}
+LARGE = {"imports.py"}
 
 
 # ------------------------------------------------------------------ who may import whom
