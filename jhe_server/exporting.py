@@ -7,23 +7,20 @@ a file is out of the gate's reach.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
-from . import audit, consents, fhir, observations, staging
+from . import audit, consents, observations, staging
 from .columns import Table
 from .db import Database
 from .errors import Invalid
 from .file_formats import WRITERS, rows_of, write_lines
-from .observations.as_fhir import resources
 from .operator import operator
 from .studies import StudyRow
-
-AT_ONCE = 1000  # FHIR resources made at a time
 
 
 def export_study(database: Database, study_id: int, kind: str, folder: str) -> dict[str, int]:
@@ -60,7 +57,9 @@ class _Export:
     def _observations(self, kind: str, file: IO[bytes]) -> int:
         query = observations.ObservationSearch(study_id=self.study_id)
         table = self._asked("observations.search", observations.table, query)
-        return write_lines(self._fhir(), file) if kind == "ndjson" else WRITERS[kind](rows_of(table), file)
+        if kind != "ndjson":
+            return WRITERS[kind](rows_of(table), file)
+        return write_lines(observations.every(self.session, operator(), "observations.search", self.study_id), file)
 
     def _asked(self, verb: str, table: Callable[..., Table], *arguments: Any) -> Table:
         """A table of the wire, asked for as there: its row is in the audit before anything of it is read."""
@@ -70,11 +69,3 @@ class _Export:
         with self.database.write() as session:
             audit.append(session, entry)
         return answer
-
-    def _fhir(self) -> Iterator[fhir.Resource]:
-        """The same observations as FHIR resources, in order of id, made a few at a time."""
-        actor, row = operator(), observations.ObservationRow
-        readable = observations.readable(actor, "observations.search", self.study_id)
-        ids = self.session.scalars(readable.order_by(row.id).execution_options(yield_per=AT_ONCE))
-        for some in ids.partitions(AT_ONCE):
-            yield from resources(self.session, actor, list(some))

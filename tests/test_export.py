@@ -116,7 +116,7 @@ def test_a_long_study_is_read_a_piece_at_a_time(
     clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_formats, "GROUP", 2)
-    monkeypatch.setattr("jhe_server.exporting.AT_ONCE", 2)
+    monkeypatch.setattr("jhe_server.observations.as_fhir.AT_ONCE", 2)
     ask(clinic, MEGAN, "POST", "", bundle(*[reading(40001, HEART_RATE)] * 5), media_type=FHIR_JSON)
     for kind in KINDS:
         export_study(clinic.database, STUDY, kind, str(tmp_path))

@@ -108,6 +108,9 @@ def test_the_download_is_a_bundle_of_all_that_is_ones_own(shared_exchange: Excha
     assert subjects == {"Patient/40001"}, "the own data, shared or not, and nobody else's"
     own = shared_exchange.as_(PETER).get("FHIR/R5/Observation", params={"_summary": "count"}).json()["total"]
     assert len(kinds) - 1 == own > 0
+    asked = {"patient_id": 40001, "verb": "patient_page.data", "ordering": "-seq", "limit": 1}
+    [row] = shared_exchange.as_(ADMIN).get("api/v1/audit", params=asked).json()["results"]
+    assert row["count"] == len(kinds), "all of it is on record before any of it leaves"
     peter.open("me")
     answer(peter, 30001, "omh:blood-pressure:4.0", "yes")
 

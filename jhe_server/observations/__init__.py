@@ -11,7 +11,7 @@ shapes      how all of it looks on the wire
 from __future__ import annotations
 
 from .as_columns import table
-from .as_fhir import SEARCHABLE, fhir_get, fhir_search, resource, resources
+from .as_fhir import SEARCHABLE, every, fhir_get, fhir_search, resource, resources
 from .reading import get, readable, search
 from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow
 from .shapes import Observation, ObservationSearch
@@ -25,6 +25,7 @@ __all__ = [
     "ObservationSearch",
     "PayloadRow",
     "add",
+    "every",
     "fhir_get",
     "fhir_search",
     "forget",
