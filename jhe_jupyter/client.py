@@ -139,6 +139,11 @@ class Client(Administration):
         """Take answers back: the codes are pending again."""
         self._write("DELETE", f"patients/{patient_id}/consents", {"studyScopeConsents": list(answers)})
 
+    def post_patient_withdrawal(self, patient_id: int, study_id: int, reason: str | None = None) -> Json:
+        """Decline everything a study asks a patient for, answered before or not; all of it or nothing."""
+        body = {"studyId": study_id, "reason": reason}
+        return self._write("POST", f"patients/{patient_id}/consents/withdraw", body, repeatable=True)
+
     # -- invitations ------------------------------------------------------------------------------------------------
 
     def post_invitation(self, patient_id: int, client_id: int | None = None, send_email: bool = False) -> Json:

@@ -151,6 +151,15 @@ class Exchange(Tables):
         self.post_patient_consents(patient_id, [body if reason is None else {**body, "reason": reason}])
         return self.get_patient_consents(patient_id)
 
+    def withdraw_consents(self, patient: Any, study: Any, reason: str | None = None) -> Json:
+        """Record on a patient's behalf a no to everything a study asks for; returns their consents.
+
+        The patient stays enrolled, and nothing is deleted.
+        """
+        patient_id = self.patient_id(patient)
+        self.post_patient_withdrawal(patient_id, self.study_id(study), reason)
+        return self.get_patient_consents(patient_id)
+
     def add_scope_request(self, study: Any, code: Any) -> list[Json]:
         """Let a study ask its patients for a code; twice is no error."""
         return self.post_scope_request(self.study_id(study), self.code(code)["id"])

@@ -47,8 +47,7 @@ class PatientApp(Exchange):
 
     def withdraw(self, study: Any, reason: str | None = None) -> pd.DataFrame:
         """Stop sharing everything with a study; returns the consents as they are then."""
-        body = {"studyId": self._asking(study)["id"], "reason": reason}
-        self._write("POST", f"patients/{self.me['id']}/consents/withdraw", body, repeatable=True)
+        self.post_patient_withdrawal(self.me["id"], self._asking(study)["id"], reason)
         return self.consents()
 
     def upload(self, data: Any, device: Any = None, code: Any = None) -> pd.DataFrame:

@@ -27,6 +27,8 @@ SPELLINGS: dict[str, frozenset[str]] = {
     "study_id": frozenset({"studyid", "study"}),
 }
 REQUIRED = ("email", "last_name", "first_name", "dob")
+# What a spreadsheet takes for a formula is written with an apostrophe before it; that is no part of the cell.
+_MARKED = re.compile(r"'[=+\-@\t]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -148,6 +150,15 @@ def on_one_line(text: str) -> str:
     return _BREAK.sub(" ", text)
 
 
+def _unmarked(cell: str) -> str:
+    """A cell as it was before it was made safe for spreadsheets.
+
+    >>> _unmarked("'+1 555 0100"), _unmarked("'t Hooft")
+    ('+1 555 0100', "'t Hooft")
+    """
+    return cell[1:] if _MARKED.match(cell) else cell
+
+
 def _text(source: str | Path | IO[str] | IO[bytes]) -> tuple[str, str]:
     """Name and text of a file, decoded strictly."""
     if isinstance(source, str | Path):
@@ -224,7 +235,7 @@ def _record(row: int, line: int, fields: list[str] | None, width: int, place: Ma
         return Record(row, line, {}, "The quotes on this line do not pair.")
     if len(fields) != width:
         return Record(row, line, {}, f"This line has {len(fields)} fields, the header has {width}.")
-    return Record(row, line, {ours: on_one_line(fields[index]) for ours, index in place.items()})
+    return Record(row, line, {ours: on_one_line(_unmarked(fields[index])) for ours, index in place.items()})
 
 
 def _ignored(header: Sequence[str], columns: Mapping[str, str]) -> list[str]:

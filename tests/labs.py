@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 KNOWN = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The whole browser: what playwright calls its executable is not the shell that `--only-shell` would fetch.
+FETCH = (sys.executable, "-m", "playwright", "install", "--no-shell", "chromium")
 SHOTS = Path(__file__).parent.parent / "screenshots"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 
@@ -61,18 +63,36 @@ OPEN = """async (path) => {
 
 # ------------------------------------------------------------------ a browser
 def executable() -> str | None:
-    """An installed Chrome or Chromium, else the one playwright has fetched or can fetch; None where there is none."""
-    for name in KNOWN:
-        if found := shutil.which(name):
-            return found
+    """An installed Chrome or Chromium, else playwright's, fetched if need be, else Debian's as root; None for none."""
+    return installed() or fetched() or packaged()
+
+
+def installed() -> str | None:
+    return next(filter(None, map(shutil.which, KNOWN)), None)
+
+
+def fetched() -> str | None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        fetched = play.chromium.executable_path
-    if not Path(fetched).exists():
-        command = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
-        subprocess.run(command, capture_output=True, timeout=240, check=False)
-    return fetched if Path(fetched).exists() else None
+        path = play.chromium.executable_path
+    if not Path(path).exists():
+        _tried(*FETCH)
+    return path if Path(path).exists() else None
+
+
+def packaged() -> str | None:
+    """Debian's, where one may install it."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _tried("apt-get", "update")
+        _tried("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+    return installed()
+
+
+def _tried(*command: str) -> None:
+    """A command that may fail or hang without a network: then there is no browser, which is said elsewhere."""
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=240, check=False)
 
 
 @contextmanager

@@ -236,6 +236,50 @@ def test_many_are_invited_at_once_and_their_links_can_be_taken_home(ward: Ward, 
     assert megan.panel.python == [f"[ex.invite(patient) for patient in {ids}]"]
 
 
+def test_a_link_can_be_for_another_client_and_each_open_one_is_cancelled_by_itself(ward: Ward, megan: Viewer) -> None:
+    (id,) = made(ward, "apps")
+    clients = {one["name"]: one["id"] for one in ward.exchange(MEGAN).list_clients() if one["invitationUrl"]}
+    name, client = next(iter(clients.items()))
+    megan.choose("Search", "apps")
+    megan.act("View", "apps.001")
+    assert [one for _, one in megan.field("Client")["options"]] == ["Default client", *clients]
+    megan.press("Generate Invitation Link")
+    megan.press("Generate Invitation Link", client_id=str(client))
+    assert megan.panel.python == [f"ex.invite({id})", f"ex.invite({id}, client={client})"]
+    known = ward.exchange(MEGAN)
+    issued = {one["clientId"]: one["id"] for one in known.list_invitations(id) if one["status"] == "issued"}
+    assert len(issued) == 2
+    assert f"An invitation to {name} is open until" in megan.words("dialog")
+    megan.press("Cancel the open invitation", id=issued[client])
+    assert [one["clientId"] for one in known.list_invitations(id) if one["status"] == "issued"] != [client]
+    history = next(one["rows"] for one in megan.blocks("dialog") if one["kind"] == "grid")
+    assert {(row[0], row[1]) for row in history} >= {(name, "cancelled")}
+    megan.press("Close")
+    megan.tick("apps.001")
+    megan.press("Invite…", "bar")
+    megan.press("Generate Invitation Links", client_id=str(client))
+    assert megan.panel.python[-1] == f"[ex.invite(patient, client={client}) for patient in {[id]}]"
+    (issued_now,) = [
+        one for one in known.list_invitations(id) if one["status"] == "issued" and one["clientId"] == client
+    ]
+    assert issued_now["id"] not in issued.values()
+
+
+def test_everything_is_withdrawn_on_behalf_of_a_patient_with_a_reason(ward: Ward, megan: Viewer) -> None:
+    (id,) = made(ward, "stop", study=AGAIN)
+    megan.choose("Search", "stop")
+    megan.act("View", "stop.001")
+    megan.press("Withdraw all…", id=AGAIN)
+    assert "pending, will decline" in megan.words("dialog")
+    megan.press("Withdraw all")
+    assert megan.field("Reason")["error"] == "A reason is needed."
+    megan.press("Withdraw all", reason="by telephone")
+    assert megan.title == "stop001, A", "back in the record"
+    frame = ward.exchange(MEGAN).consents_df(study=AGAIN, patient=id)
+    assert set(zip(frame["state"], frame["reason"], strict=True)) == {("declined", "by telephone")}
+    assert megan.panel.python == [f"ex.withdraw_consents({id}, {AGAIN}, reason='by telephone')"]
+
+
 def test_an_answer_is_recorded_on_behalf_of_a_patient_with_a_reason(ward: Ward, megan: Viewer) -> None:
     (id,) = made(ward, "said", study=AGAIN)
     megan.choose("Search", "said")

@@ -38,7 +38,7 @@ def test_a_csv_becomes_patients_in_a_study_with_bad_rows_named_and_mended(ward: 
     megan.press("Apply", "main")
     assert [row[1:3] for row in grid(megan, "Result")] == [["create", "done"], ["error", "error"]]
     failed = next(one for one in megan.blocks("main") if one["kind"] == "download")
-    assert failed["text"].splitlines()[1].startswith("2,bad,Bob,B,2999-01-01,")
+    assert failed["text"].splitlines()[1].startswith("bad,Bob,B,2999-01-01,")
     assert megan.panel.python == ["ex.plan_import('cohort.csv', 20003, study=30001).apply()"]
     megan.upload("cohort.csv", CSV.replace("bad,Bob,B,2999", "bob.csv@example.com,Bob,B,1999").encode())
     megan.press("Apply", "main")
@@ -52,6 +52,20 @@ def test_a_frame_can_be_handed_over_and_a_file_that_is_none_is_refused_in_words(
     assert "Plan for the frame" in megan.words("main")
     megan.upload("letter.csv", b"Dear Madam,\nnothing")
     assert "has no column email" in megan.words("notice")
+
+
+def test_what_failed_is_mended_in_its_own_file_and_loaded_again(ward: Ward) -> None:
+    rows = "email,last_name,first_name,dob,phone\nbad,Fay,F,1980-01-01,+1 555 0100\n"
+    megan = ward.open(MEGAN, "import_panel", study=HOME)
+    megan.upload("cohort.csv", (rows + "gus.csv@example.com,Gus,G,1980-01-01,\n").encode())
+    megan.press("Apply", "main")
+    failed = next(one for one in megan.blocks("main") if one["kind"] == "download")["text"]
+    assert "'+1 555 0100" in failed, "a spreadsheet opens it as text"
+    megan.upload("not-imported.csv", failed.replace("bad,", "fay.csv@example.com,").encode())
+    assert "No errors, 1 warning." in megan.words("main")
+    megan.press("Apply", "main")
+    (fay,) = ward.exchange(MEGAN).list_patients(search="fay.csv")
+    assert fay["telecomPhone"] == "+1 555 0100"
 
 
 def test_a_long_import_shows_how_far_it_is_and_stops_when_asked(ward: Ward) -> None:
@@ -191,6 +205,34 @@ def test_observations_are_filtered_opened_drawn_and_handed_to_pandas(ward: Ward)
     assert len(eval(line, {"ex": ward.exchange(MEGAN)})) == 1
     megan.choose("Before", "2000-01-01")
     assert (megan.table["total"], megan.blocks("figure")) == (0, [])
+
+
+def test_nobody_is_shown_for_a_patient_who_is_not_known(ward: Ward) -> None:
+    mary = ward.open(MARY, organization=LAB)
+    for screen in ("Observations", "Access review"):
+        mary.turn_to(screen)
+        mary.choose("Patient", PETER)
+        assert mary.rows
+        mary.choose("Patient", "Nobody Known")
+        assert "No patient is called 'Nobody Known'." in mary.field("Patient", "bar")["error"]
+        assert mary.rows == [], "not those of whoever was asked for before"
+        mary.choose("Patient", "")
+        assert mary.rows
+        assert mary.field("Patient", "bar")["error"] is None
+
+
+def test_a_plot_and_a_frame_are_of_what_the_filters_say(ward: Ward) -> None:
+    megan = ward.open(MEGAN, "observations_panel", study=HOME)
+    megan.choose("Data type", "omh:blood-pressure:4.0")
+    (source,) = set(megan.column("Data source"))
+    other = next(id for id, name in megan.field("Data source", "bar")["options"] if id and name != source)
+    megan.choose("Data source", other)
+    assert megan.rows == []
+    megan.press("Plot", "bar")
+    assert "There is nothing to plot" in megan.words("notice")
+    megan.choose("Patient", "Nobody Known")
+    megan.press("To DataFrame", "bar")
+    assert "No patient is called 'Nobody Known'." in megan.words("notice")
 
 
 def test_every_plot_that_fits_a_data_type_is_one_that_notebooks_use() -> None:

@@ -118,7 +118,7 @@ class RegisterForm(Dialog):
                 told, method = f"{self.register.called(self.known)} was updated.", f"patch_{self.register.method}"
                 await self.panel.write(told, method, self.known["id"], changed)
         if self.secret is None:
-            self.panel.close_dialog()
+            self.close()
         await self.panel.screen.refresh()
 
     async def _create(self, given: Json) -> None:

@@ -54,6 +54,6 @@ class Confirm(Dialog):
 
     async def leave(self) -> None:
         if self.back is None:
-            self.panel.close_dialog()
-        else:
+            self.close()
+        elif self.panel.dialog is self:
             await self.panel.ask(self.back)

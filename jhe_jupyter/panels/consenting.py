@@ -61,6 +61,41 @@ class RecordConsents(Dialog):
         await self.panel.ask(self.record)
 
 
+class WithdrawConsents(Dialog):
+    """A no to everything a study asks for, what is still pending too."""
+
+    def __init__(self, record: PatientRecord, study: Json, codes: list[Json]) -> None:
+        super().__init__(record.panel)
+        self.record, self.study, self.codes = record, study, codes
+        self.title = f"Withdraw {called(record.row)} from {study['name']}?"
+        self.actions |= {"withdraw": self.withdraw}
+
+    def body(self) -> list[Block]:
+        given = [f"{one['code']['text']}: {NOW[one['consented']]}, will decline" for one in self.codes]
+        hint = "How the patient told you, as in: by telephone on 3 May."
+        return [
+            blocks.text("Nothing more of these data types is shared with the study, at once:"),
+            blocks.items(*given),
+            blocks.text("The patient stays enrolled and may answer anew. Nothing is deleted.", "soft"),
+            self.field("reason", "Reason", required=True, hint=hint),
+        ]
+
+    def buttons(self) -> list[Block]:
+        return [*super().buttons(), blocks.button("withdraw", "Withdraw all", "danger")]
+
+    async def withdraw(self, said: Said) -> None:
+        if self.missing(said, reason="A reason"):
+            return
+        told = f"{called(self.record.row)} withdrew from everything {self.study['name']} asks for."
+        named = {"reason": said.word("reason")}
+        await self.panel.write(told, "withdraw_consents", self.record.row["id"], self.study["id"], **named)
+        await self.panel.ask(self.record)
+        await self.panel.screen.refresh()
+
+    async def cancel(self, said: Said) -> None:
+        await self.panel.ask(self.record)
+
+
 class ConsentHistory(Dialog):
     """Every answer of a patient, the newest first."""
 

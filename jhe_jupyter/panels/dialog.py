@@ -45,6 +45,7 @@ class Dialog:
         self.errors: dict[str, str] = {}
         self.focus: str | None = None
         self.actions: dict[str, Action] = {"cancel": self.cancel}
+        self._under_way: set[str] = set()
 
     def body(self) -> list[Block]:
         """What it asks or shows."""
@@ -58,7 +59,12 @@ class Dialog:
         """Fetch what it shows, once it is open."""
 
     def draw(self, *, fresh: bool = False) -> None:
-        """Show it; `fresh` opens it, puts the focus in and forgets what was typed."""
+        """Show it; `fresh` opens it, puts the focus in and forgets what was typed.
+
+        Nothing where it was closed meanwhile: what comes late would open a dialog that nobody can close again.
+        """
+        if self.panel.dialog is not self:
+            return
         said = [blocks.alert(self.problem)] if self.problem else []
         shown = [*said, *self.body(), blocks.row(*self.buttons())]
         self.panel.put("dialog", title=self.title, blocks=shown, wide=self.wide, fresh=fresh, focus=self.focus)
@@ -86,5 +92,20 @@ class Dialog:
             self.refuse(None, empty)
         return bool(empty)
 
+    async def press(self, name: str, said: Said) -> None:
+        """Do what a button says, once: the second half of a double click is no second wish."""
+        if name not in self.actions or name in self._under_way:
+            return
+        self._under_way.add(name)
+        try:
+            await self.actions[name](said)
+        finally:
+            self._under_way.discard(name)
+
+    def close(self) -> None:
+        """Close it, and no other that was opened meanwhile."""
+        if self.panel.dialog is self:
+            self.panel.close_dialog()
+
     async def cancel(self, said: Said) -> None:
-        self.panel.close_dialog()
+        self.close()

@@ -46,7 +46,7 @@ class AddToStudy(Dialog):
         told = f"{plural(ids, 'patient')} added to {self.panel.place.study_name(study)}."
         await self.panel.write(told, "enroll", study, ids)
         self.panel.screen.forget(*ids)
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
 
@@ -89,5 +89,5 @@ class RemoveFromStudy(Dialog):
         told = f"{plural(ids, 'patient')} removed from {self.panel.place.study_name(self.study_id)}."
         await self.panel.write(told, "unenroll", self.study_id, ids)
         self.panel.screen.forget(*ids)
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()

@@ -54,6 +54,7 @@ class FollowUpScreen(ListScreen):
         super().__init__(panel, listing)
         self.state = ""
         self.rows: list[Json] = []
+        self._numbers: dict[tuple[int, int], int] = {}
         self.actions |= {"state": self.choose_state, "invite": self.invite, "followup.view": self.view}
 
     def bar(self) -> list[Block]:
@@ -78,8 +79,12 @@ class FollowUpScreen(ListScreen):
         for study in studies:
             found += await self.panel.all(self.panel.exchange.list_followup, study)
         names = {one["id"]: one["name"] for one in self.place.studies}
-        self.rows = [{**row, "id": at, "studyName": names[row["studyId"]]} for at, row in enumerate(found)]
+        self.rows = [{**row, "id": self._number(row), "studyName": names[row["studyId"]]} for row in found]
         return self._page()
+
+    def _number(self, row: Json) -> int:
+        """An enrolment has no id: it gets a number and keeps it, or ticks would wander when somebody joins."""
+        return self._numbers.setdefault((row["studyId"], row["patientId"]), len(self._numbers))
 
     def _page(self) -> Json:
         rows = [row for row in self.rows if self.state in ("", row["state"])]

@@ -43,6 +43,7 @@ class ImportScreen(Screen):
         super().__init__(panel)
         self.given = given
         self.source: str | None = None
+        self.where: tuple[int | None, int | None] = (None, None)
         self.content: Any = None
         self.plan: Plan | None = None
         self.result: pd.DataFrame | None = None
@@ -72,15 +73,15 @@ class ImportScreen(Screen):
         if not self.place.may("imports.run"):
             return [blocks.text(f"You may not import patients into {self.place.organization_name}.", "info")]
         too_large = f"The file is larger than {MOST >> 20} MiB; import it with ex.plan_import(path, …)."
-        choose = blocks.file("file", "CSV file", ".csv,text/csv", MOST, too_large)
-        return [choose, blocks.text(f"Columns: {COLUMNS}.", "soft"), *self._state()]
-
-    def _state(self) -> list[Block]:
         if self.at_work:
             return [
                 blocks.progress(f"{self.done:,} of {self.total:,} rows", self.done, self.total),
                 blocks.row(blocks.button("stop", "Cancel", "safe")),
             ]
+        choose = blocks.file("file", "CSV file", ".csv,text/csv", MOST, too_large)
+        return [choose, blocks.text(f"Columns: {COLUMNS}.", "soft"), *self._state()]
+
+    def _state(self) -> list[Block]:
         if self.result is not None:
             return self._outcome(self.result)
         return self._planned(self.plan) if self.plan is not None else []
@@ -107,9 +108,12 @@ class ImportScreen(Screen):
             return []
         titles = ("Row", "Line", "Field", "What is wrong", "How to mend it")
         shown = as_text(report.head(SHOWN)[["row", "line", "field", "message", "fix"]])
-        wrong = plural(int((report["severity"] == "error").sum()), "error")
+        errors = int((report["severity"] == "error").sum())
         hint = "Mend the file and choose it again; rows that are right can be applied now."
-        return [blocks.text(f"{wrong}. {hint}", "bad", "alert"), blocks.grid("What to mend", titles, shown)]
+        said = blocks.alert(f"{plural(errors, 'error')}. {hint}")
+        if not errors:
+            said = blocks.text(f"No errors, {plural(len(report), 'warning')}.", "info", "status")
+        return [said, blocks.grid("What to mend", titles, shown)]
 
     def _rows(self, rows: pd.DataFrame) -> list[Block]:
         more = f" The first {SHOWN} of {len(rows):,} rows." if len(rows) > SHOWN else ""
@@ -135,7 +139,7 @@ class ImportScreen(Screen):
         failed = result[result["status"] == "error"]
         if len(failed) and self.plan is not None:
             rows = self.plan.rows.merge(failed[["row", "message"]], on="row")
-            columns = [name for name in rows.columns if name not in ("line", "action", "patient_id")]
+            columns = [name for name in rows.columns if name not in ("row", "line", "action", "patient_id")]
             text = as_csv([str(name) for name in columns], as_text(rows[columns]))
             found.append(blocks.download("Download what failed", "not-imported.csv", text))
         links = result[result["invitation_link"].notna()]
@@ -154,22 +158,22 @@ class ImportScreen(Screen):
         await self._take(self.content, self.source or "")
 
     async def _take(self, content: Any, source: str) -> None:
-        self.content, self.source = content, source
+        """Plan it for where the panel is; of several plans under way only that of the newest wish counts."""
+        if self.at_work:
+            return
+        turn, self.content, self.source = self.next_turn(), content, source
+        self.where = where = (self.place.organization_id, self.place.study_id)
         self.plan = self.result = None
         self.panel.quiet()
         self.panel.busy(True)
         try:
-            self.plan = await self.panel.call(self._plan)
+            plan = await self.panel.call(self.panel.exchange.plan_import, _named(content, source), *where)
+            if turn == self._turn:
+                self.plan = plan
         finally:
-            self.panel.busy(False)
-            self.draw()
-
-    def _plan(self) -> Plan:
-        given = self.content
-        if isinstance(given, bytes):
-            given = io.BytesIO(given)
-            given.name = self.source or "the file"
-        return self.panel.exchange.plan_import(given, self.place.organization_id, self.place.study_id)
+            if turn == self._turn:
+                self.panel.busy(False)
+                self.draw()
 
     async def apply(self, said: Said) -> None:
         plan, invite = self.plan, bool(said.values.get("invite"))
@@ -190,9 +194,11 @@ class ImportScreen(Screen):
         self.panel.tell(f"{plural(done, 'row')} imported.{cut}", self._line(invite))
 
     def _line(self, invite: bool) -> str:
-        study = f", study={self.place.study_id}" if self.place.study_id else ""
+        organization, study_id = self.where
+        study = f", study={study_id}" if study_id else ""
         how = "invite=True" if invite else ""
-        return f"ex.plan_import({self.source!r}, {self.place.organization_id}{study}).apply({how})"
+        source = repr(self.source) if isinstance(self.content, bytes | str | Path) else "df"
+        return f"ex.plan_import({source}, {organization}{study}).apply({how})"
 
     def _came(self, done: int, total: int) -> bool:
         """Called by the plan in its own thread after every chunk; False stops it there."""
@@ -201,7 +207,7 @@ class ImportScreen(Screen):
 
     async def _show_progress(self, done: int, total: int) -> None:
         self.done, self.total = done, total
-        if self.at_work and self.panel.screen is self:
+        if self.at_work:
             self.draw()
 
     async def stop(self, said: Said) -> None:
@@ -214,6 +220,15 @@ class ImportScreen(Screen):
             await self._take(self.content, self.source or "")
         else:
             self.draw()
+
+
+def _named(content: Any, name: str) -> Any:
+    """What came from the browser as a file with a name; whatever else was handed over as it is."""
+    if not isinstance(content, bytes):
+        return content
+    file = io.BytesIO(content)
+    file.name = name
+    return file
 
 
 def as_text(frame: pd.DataFrame) -> list[list[str]]:

@@ -22,6 +22,19 @@ Json = dict[str, Any]
 MAILED = {"sent": "The mail was sent.", "outbox": "There is no mail server: the mail lies in the outbox folder."}
 
 
+def client_field(clients: Sequence[Json]) -> Block:
+    """Which app a link opens; those that have no address for one are left out."""
+    options = [("", "Default client"), *((one["id"], one["name"]) for one in clients if one["invitationUrl"])]
+    return blocks.select("client_id", "Client", options, hint="The app that the link opens.")
+
+
+def chosen(said: Said) -> Json:
+    """What was chosen, as arguments of `invite`; what is usual is left out."""
+    client = said.word("client_id")
+    given: Json = {"client": int(client)} if client else {}
+    return {**given, "send_email": True} if said.values.get("send_email") else given
+
+
 def link_blocks(invitation: Invitation, name: str) -> list[Block]:
     """The link of an invitation, the only time it is shown, with all ways to hand it on."""
     said = [blocks.text(MAILED.get(invitation.email, f"Mail: {invitation.email}"), "info")] if invitation.email else []
@@ -61,17 +74,22 @@ class InviteMany(Dialog):
     def __init__(self, panel: Panel, patients: Sequence[Json]) -> None:
         super().__init__(panel)
         self.patients = list(patients)
+        self.clients: list[Json] = []
         self.rows: list[tuple[str, str, str, str]] = []
         self.at_work = self.stopped = False
         self.actions |= {"generate": self.generate, "stop": self.stop}
+
+    async def load(self) -> None:
+        self.clients = await self.panel.all(self.panel.exchange.list_clients)
+        self.draw()
 
     def body(self) -> list[Block]:
         if self.at_work:
             return [blocks.progress(f"{len(self.rows)} of {len(self.patients)}", len(self.rows), len(self.patients))]
         if self.rows:
             return self._done()
-        ask = f"A link for each of {plural(self.patients, 'patient')}. Earlier links stop working."
-        return [blocks.text(ask), blocks.checkbox("send_email", "Send link by email")]
+        ask = f"A link for each of {plural(self.patients, 'patient')}. Earlier links to the same client stop working."
+        return [blocks.text(ask), client_field(self.clients), blocks.checkbox("send_email", "Send link by email")]
 
     def _done(self) -> list[Block]:
         titles = ("ID", "Patient", "Link", "Mail")
@@ -92,22 +110,21 @@ class InviteMany(Dialog):
         return [*super().buttons(), blocks.button("generate", "Generate Invitation Links", "create", submit=True)]
 
     async def generate(self, said: Said) -> None:
-        mail, self.at_work = bool(said.values.get("send_email")), True
+        given, self.at_work = chosen(said), True
         for patient in self.patients:
             self.draw()
-            self.rows.append(await self._one(patient, mail))
+            self.rows.append(await self._one(patient, given))
             if self.stopped or self.panel.dialog is not self:
                 break
         self.at_work = False
         ids = [int(id) for id, _, link, _ in self.rows if link]
-        mailed = ", send_email=True" if mail else ""
-        self.panel.tell(f"{plural(ids, 'patient')} invited.", f"[ex.invite(patient{mailed}) for patient in {ids}]")
-        if self.panel.dialog is self:
-            self.draw()
+        how = "".join(f", {name}={value!r}" for name, value in given.items())
+        self.panel.tell(f"{plural(ids, 'patient')} invited.", f"[ex.invite(patient{how}) for patient in {ids}]")
+        self.draw()
 
-    async def _one(self, patient: Json, mail: bool) -> tuple[str, str, str, str]:
+    async def _one(self, patient: Json, given: Json) -> tuple[str, str, str, str]:
         try:
-            made = await self.panel.call(self.panel.exchange.invite, patient["id"], send_email=mail)
+            made = await self.panel.call(self.panel.exchange.invite, patient["id"], **given)
         except ExchangeError as error:
             return str(patient["id"]), called(patient), "", str(error)
         return str(patient["id"]), called(patient), made.link, made.email or ""

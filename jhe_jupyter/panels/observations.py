@@ -11,9 +11,9 @@ from . import blocks
 from .blocks import Block
 from .dialog import Dialog, Said
 from .drawing import drawn
+from .filters import FilteredScreen
 from .listing import Column, Listing, Row
 from .panel import Panel
-from .screen import ListScreen
 from .words import moment, python
 
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ COLUMNS = (
 )
 
 
-class ObservationsScreen(ListScreen):
+class ObservationsScreen(FilteredScreen):
     """The guide's Observations tab."""
 
     title = "Observations"
@@ -67,13 +67,11 @@ class ObservationsScreen(ListScreen):
     empty = "Nothing here that patients have agreed to share."
 
     def __init__(self, panel: Panel) -> None:
-        super().__init__(panel, Listing("observations", "Observations", COLUMNS, called=lambda row: str(row["id"])))
+        listing = Listing("observations", "Observations", COLUMNS, called=lambda row: str(row["id"]))
+        super().__init__(panel, listing, "code", "source")
         self.codes: list[Json] = []
         self.sources: list[Json] = []
-        self.asked = {"patient": "", "code": "", "source": "", "since": "", "until": ""}
-        self.patient_id: int | None = None
         self.df: Any = None
-        self.actions |= {name: self._filter(name) for name in self.asked}
         self.actions |= {"observations.view": self.view, "plot": self.show_plot, "frame": self.frame}
 
     # -- what is on show ---------------------------------------------------------------------------------------------
@@ -82,16 +80,12 @@ class ObservationsScreen(ListScreen):
         asked = self.asked
         codes = [("", "All data types"), *((one["codingCode"], one["text"]) for one in self.codes)]
         sources = [("", "All data sources"), *((one["id"], one["name"]) for one in self.sources)]
-        patient = blocks.field(
-            "patient", "Patient", asked["patient"], live=True, placeholder="ID, e-mail or name, Enter"
-        )
         return [
-            blocks.row(self.place.organization_field(), self.place.study_field(), patient),
+            blocks.row(self.place.organization_field(), self.place.study_field(), self.patient_field()),
             blocks.row(
                 blocks.select("code", "Data type", codes, asked["code"], live=True),
                 blocks.select("source", "Data source", sources, asked["source"], live=True),
-                blocks.field("since", "From", asked["since"], "date", live=True),
-                blocks.field("until", "Before", asked["until"], "date", live=True),
+                *self.span_fields(),
                 blocks.button(
                     "plot",
                     "Plot",
@@ -111,17 +105,17 @@ class ObservationsScreen(ListScreen):
 
     def _figure(self, *plot: Block) -> None:
         """The plot has a part of its own: turning a page does not send it again."""
-        self.panel.put("figure", blocks=list(plot))
+        if self.on_show:
+            self.panel.put("figure", blocks=list(plot))
 
     def params(self) -> Json:
         asked = self.asked
-        ends = {name: f"{asked[name]}T00:00:00Z" for name in ("since", "until") if asked[name]}
         return {
             **super().params(),
             "patient_id": self.patient_id,
             "code": asked["code"] or None,
             "data_source_id": asked["source"] or None,
-            **ends,
+            **self.span(),
         }
 
     async def fetch(self) -> Json:
@@ -134,17 +128,8 @@ class ObservationsScreen(ListScreen):
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
-    def _filter(self, name: str) -> Any:
-        async def narrow(said: Said) -> None:
-            self.asked[name], self.listing.page = str(said.value).strip(), 1
-            self._figure()
-            if name == "patient":
-                words = self.asked["patient"]
-                self.patient_id = await self.panel.call(self.panel.exchange.patient_id, words) if words else None
-            self.panel.quiet()
-            await self.refresh()
-
-        return narrow
+    def narrowed(self) -> None:
+        self._figure()
 
     async def moved(self) -> None:
         self._figure()
@@ -168,27 +153,38 @@ class ObservationsScreen(ListScreen):
         }
         return {name: value for name, value in given.items() if value}
 
+    def source(self) -> str | None:
+        """The data source asked for; `observations_df` cannot be asked for one, so that is left to pandas."""
+        return next((one["name"] for one in self.sources if str(one["id"]) == self.asked["source"]), None)
+
     async def _load(self) -> Any:
+        """Everything that fits, page or not."""
         self.panel.busy(True)
         try:
-            return await self.panel.call(self.panel.exchange.observations_df, **self.query())
+            await self.look_up()
+            source = self.source()
+            df = await self.panel.call(self.panel.exchange.observations_df, **self.query())
         finally:
             self.panel.busy(False)
+        return df if source is None else df[df["data_source"] == source]
 
     async def show_plot(self, said: Said) -> None:
+        asked, code = self._asked_for(), self.asked["code"]
         self.df = await self._load()
         if self.df.empty:
             self.panel.complain("There is nothing to plot: no observation fits.")
             return
-        self._figure(await self.panel.call(drawn, self.df, self.asked["code"]))
+        figure = await self.panel.call(drawn, self.df, code)
+        if asked == self._asked_for():  # else it is of what is no longer asked for
+            self._figure(figure)
+
+    def _asked_for(self) -> tuple[Any, ...]:
+        return self.place.organization_id, self.place.study_id, *self.asked.values()
 
     async def frame(self, said: Said) -> None:
-        """Everything that fits, page or not; a data source cannot be asked for here and is left to pandas."""
         self.df = await self._load()
-        source = next((one["name"] for one in self.sources if str(one["id"]) == self.asked["source"]), None)
         line = f"df = {python('observations_df', **self.query())}"
-        if source is not None:
-            self.df = self.df[self.df["data_source"] == source]
+        if (source := self.source()) is not None:
             line += f"; df = df[df['data_source'] == {source!r}]"
         said_so = f"{len(self.df):,} observations are in panel.screen.df; this line gives them too."
         self.panel.tell(said_so, line)

@@ -54,7 +54,7 @@ class OrganizationForm(Dialog):
             if changed:
                 await self.panel.write(f"{name} was updated.", "patch_organization", self.known["id"], changed)
         await self.panel.place.load()
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
 
@@ -91,5 +91,5 @@ class RoleForm(Dialog):
         told = f"{email} is now {role} of {self.panel.place.organization_name}."
         who = self.person["id"] if self.person else email
         await self.panel.write(told, "add_practitioner", self.panel.place.organization_id, who, role)
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()

@@ -66,7 +66,7 @@ class OrganizationsScreen(Screen):
             (may("organizations.update"), blocks.button("edit", "Edit…")),
             (may("departures.remove_organization"), blocks.button("delete", "Delete…")),
         ]
-        return [blocks.row(*[button for allowed, button in offered if allowed and (here or button["id"] == 0)])]
+        return [blocks.row(*[button for allowed, button in offered if allowed and (here or button.get("id") == 0)])]
 
     def main(self) -> list[Block]:
         tree = blocks.tree(*self._below(0)) if self.everything else blocks.text("Nothing to see yet.", "soft")

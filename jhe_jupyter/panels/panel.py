@@ -94,10 +94,11 @@ class Panel(Surface):
         if part == "tabs":
             await self.turn_to(said.value)
             return
-        there = self.dialog if part == "dialog" else self.screen
-        action = there.actions.get(name) if there is not None else None
-        if action is not None:  # a click on what has meanwhile gone is no mistake
-            await action(said)
+        if part == "dialog":
+            if self.dialog is not None:  # a click on what has meanwhile gone is no mistake
+                await self.dialog.press(name, said)
+        elif name in self.screen.actions:
+            await self.screen.actions[name](said)
 
     # -- work --------------------------------------------------------------------------------------------------------
 

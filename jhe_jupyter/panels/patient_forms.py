@@ -115,14 +115,14 @@ class AddPatient(PatientForm):
         told = f"{word('nameFamily')}, {word('nameGiven')} was added to {self.place.organization_name}."
         made = await self.panel.write(told, "create_patient", *arguments, self.place.organization_id, **given)
         self.panel.patient = made
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
     async def update(self, said: Said) -> None:
         known = self.known or {}
         told = f"{called(known)} was added to {self.place.organization_name}."
         await self.panel.write(told, "add_patient_to_organization", known["id"], self.place.organization_id)
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
 
@@ -181,7 +181,7 @@ class EditPatient(PatientForm):
             given["identifiers"] = [{"system": system, "value": value} for system, value in identifiers]
         if given:
             await self.panel.write(f"{called(self.row)} was updated.", "update_patient", self.row["id"], **given)
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
     def _given_identifiers(self, said: Said) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from . import blocks
 from .blocks import Block
-from .consenting import ConsentHistory, RecordConsents
+from .consenting import ConsentHistory, RecordConsents, WithdrawConsents
 from .dialog import Dialog, Said
-from .inviting import link_blocks
+from .inviting import chosen, client_field, link_blocks
 from .panel import Panel
 from .words import called, moment
 
@@ -28,17 +28,19 @@ class PatientRecord(Dialog):
         self.consents: Json | None = None
         self.clients: list[Json] = []
         self.invitations: list[Json] = []
+        self.apps: list[Json] = []
         self.invitation: Any = None
         self.actions |= {
             "generate": self.generate,
             "revoke": self.revoke,
             "answer": self.answer,
+            "withdraw": self.withdraw,
             "history": self.history,
         }
 
     async def load(self) -> None:
         exchange, id = self.panel.exchange, self.row["id"]
-        self.row, self.consents, self.clients, self.invitations = await asyncio.gather(
+        self.row, self.consents, self.clients, _ = await asyncio.gather(
             self.panel.call(exchange.get_patient, id),
             self.panel.call(exchange.get_patient_consents, id),
             self.panel.call(exchange.get_patient_clients, id),
@@ -46,11 +48,13 @@ class PatientRecord(Dialog):
         )
         self.draw()
 
-    async def _load_invitations(self) -> list[Json]:
-        """Members and managers see them."""
-        if not self.may_invite:
-            return []
-        return await self.panel.all(self.panel.exchange.list_invitations, self.row["id"])
+    async def _load_invitations(self) -> None:
+        """Members and managers see those to every client, and choose one for the next."""
+        if self.may_invite:
+            exchange = self.panel.exchange
+            self.invitations, self.apps = await asyncio.gather(
+                self.panel.all(exchange.list_invitations, self.row["id"]), self.panel.all(exchange.list_clients)
+            )
 
     @property
     def may_invite(self) -> bool:
@@ -97,27 +101,42 @@ class PatientRecord(Dialog):
     def _study(self, study: Json, codes: list[Json]) -> list[Block]:
         record = blocks.button("answer", "Record answers…", id=study["id"])
         title = blocks.text(f"{study['name']} ({study['organization']['name']})")
-        may = self.panel.place.may("consents.answer", study["organization"]["id"])
-        return [blocks.row(title, record if may else None), blocks.answers(map(answer_line, codes))]
+        withdraw = blocks.button("withdraw", "Withdraw all…", id=study["id"])
+        may, here = self.panel.place.may, study["organization"]["id"]
+        buttons = [
+            record if may("consents.answer", here) else None,
+            withdraw if may("consents.withdraw", here) else None,
+        ]
+        return [blocks.row(title, *buttons), blocks.answers(map(answer_line, codes))]
 
     def _clients(self) -> Block:
         rows = [
-            (client["name"], one["status"], moment(one["created"]), moment(one["expires"]), one["email"] or "–")
-            for client in self.clients
-            for one in client["patientInvitations"]
+            (self._app(one), one["status"], moment(one["created"]), moment(one["expires"]), one["email"] or "–")
+            for one in self.invitations or [one for client in self.clients for one in client["patientInvitations"]]
         ]
         names = blocks.items(*[one["name"] for one in self.clients] or ["None of the studies names a client."])
         titles = ("Client", "Status", "Issued", "Good until", "Mail")
         return blocks.section("Clients", names, blocks.grid("Invitation history", titles, rows) if rows else None)
 
+    def _app(self, invitation: Json) -> str:
+        known = {one["id"]: str(one["name"]) for one in (*self.clients, *self.apps)}
+        return known.get(invitation["clientId"], "–")
+
     def _invite(self) -> Block:
-        open_one = next((one for one in self.invitations if one["status"] == "issued"), None)
-        said = [blocks.text(_open_until(open_one), "soft")] if open_one else []
-        revoke = blocks.button("revoke", "Cancel the open invitation", id=open_one["id"]) if open_one else None
-        choice = blocks.checkbox("send_email", "Send link by email")
-        generate = blocks.row(blocks.button("generate", "Generate Invitation Link", "create"), revoke)
+        open_ones = [self._open(one) for one in self.invitations if one["status"] == "issued"]
+        mail = blocks.checkbox("send_email", "Send link by email")
+        generate = blocks.row(blocks.button("generate", "Generate Invitation Link", "create"))
         link = link_blocks(self.invitation, called(self.row)) if self.invitation else []
-        return blocks.section("Generate Invitation Link", *said, choice, generate, *link)
+        field = client_field(self.apps)
+        return blocks.section("Generate Invitation Link", *open_ones, field, mail, generate, *link)
+
+    def _open(self, invitation: Json) -> Block:
+        app, until = self._app(invitation), moment(invitation["expires"])
+        revoke = blocks.button(
+            "revoke", "Cancel the open invitation", id=invitation["id"], hint=f"Cancel the invitation to {app}"
+        )
+        said = f"An invitation to {app} is open until {until}; a new link to it retires it."
+        return blocks.row(blocks.text(said, "soft"), revoke)
 
     def buttons(self) -> list[Block]:
         return [blocks.button("cancel", "Close", "safe")]
@@ -125,11 +144,9 @@ class PatientRecord(Dialog):
     # -- what it does ------------------------------------------------------------------------------------------------
 
     async def generate(self, said: Said) -> None:
-        mail = bool(said.values.get("send_email"))
         self.problem = None
-        named = {"send_email": True} if mail else {}
         told = f"An invitation for {called(self.row)} was issued."
-        self.invitation = await self.panel.write(told, "invite", self.row["id"], **named)
+        self.invitation = await self.panel.write(told, "invite", self.row["id"], **chosen(said))
         self.focus = "link"
         await self.load()
 
@@ -139,11 +156,17 @@ class PatientRecord(Dialog):
         await self.load()
 
     async def answer(self, said: Said) -> None:
+        await self.panel.ask(RecordConsents(self, *self._asked(said)))
+
+    async def withdraw(self, said: Said) -> None:
+        await self.panel.ask(WithdrawConsents(self, *self._asked(said)))
+
+    def _asked(self, said: Said) -> tuple[Json, list[Json]]:
+        """The study whose button was pressed, and its codes, pending or answered."""
         consents = self.consents or {}
         studies = [*consents["studiesPendingConsent"], *consents["studies"]]
         codes = [code for one in studies if one["id"] == said.id for code in scope_consents(one)]
-        study = next(one for one in studies if one["id"] == said.id)
-        await self.panel.ask(RecordConsents(self, study, codes))
+        return next(one for one in studies if one["id"] == said.id), codes
 
     async def history(self, said: Said) -> None:
         await self.panel.ask(ConsentHistory(self))
@@ -159,10 +182,6 @@ def answer_line(one: Json) -> Json:
     when = moment(one["consentedTime"]) if one.get("consentedTime") else ""
     why = f"({one['reason']})" if one.get("reason") else ""
     return {"consented": one["consented"], "text": one["code"]["text"], "note": " ".join(filter(None, [when, why]))}
-
-
-def _open_until(invitation: Json) -> str:
-    return f"An invitation is open until {moment(invitation['expires'])}; a new link retires it."
 
 
 def _flat(studies: list[list[Block]]) -> list[Block]:

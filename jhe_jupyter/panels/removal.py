@@ -55,5 +55,5 @@ class RemovePatient(Dialog):
         told = f"{called(self.row)} was removed from {self.panel.place.organization_name}."
         await self.panel.write(told, "remove_patient", self.row["id"], self.panel.place.organization_id)
         self.panel.screen.forget(self.row["id"])
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()

@@ -46,13 +46,20 @@ class Screen:
         """Ask the Exchange for what is on show, and show it."""
         self.draw()
 
+    @property
+    def on_show(self) -> bool:
+        """Whether its tab is the one in front: what comes late must not cover another."""
+        return self.panel.screen is self
+
     def draw(self) -> None:
-        """Show what is known."""
+        """Show what is known, where it is on show."""
         self.draw_bar()
-        self.panel.put("main", blocks=self.main())
+        if self.on_show:
+            self.panel.put("main", blocks=self.main())
 
     def draw_bar(self) -> None:
-        self.panel.put("bar", blocks=self.bar())
+        if self.on_show:
+            self.panel.put("bar", blocks=self.bar())
 
     async def choose_organization(self, said: Said) -> None:
         await self.place.choose_organization(said.value)
@@ -80,7 +87,7 @@ class Screen:
         return self._turn
 
     def is_latest(self, turn: int) -> bool:
-        return turn == self._turn and self.panel.screen is self
+        return turn == self._turn and self.on_show
 
 
 class ListScreen(Screen):

@@ -66,7 +66,7 @@ class StudyForm(Dialog):
         elif not await self._update(self.study, given):
             return
         await self.panel.place.follow(frozenset({"study"}))
-        self.panel.close_dialog()
+        self.close()
         await self.panel.screen.refresh()
 
     async def _create(self, given: Json) -> None:

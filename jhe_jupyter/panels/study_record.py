@@ -23,7 +23,6 @@ class Part(NamedTuple):
     """One list of a study that can be added to and taken from, and the methods that do it."""
 
     title: str
-    known: str
     add: str
     remove: str
     may_add: str
@@ -34,7 +33,6 @@ class Part(NamedTuple):
 PARTS = {
     "code": Part(
         "Data types (scope requests)",
-        "codes",
         "post_scope_request",
         "delete_scope_request",
         "studies.request_code",
@@ -44,7 +42,6 @@ PARTS = {
     ),
     "source": Part(
         "Data sources",
-        "sources",
         "post_study_data_source",
         "delete_study_data_source",
         "studies.add_data_source",
@@ -53,7 +50,6 @@ PARTS = {
     ),
     "client": Part(
         "Clients",
-        "clients",
         "post_study_client",
         "delete_study_client",
         "studies.add_client",

@@ -100,7 +100,7 @@ function drawProgress(b) {
 function drawButton(b, part) {
   return h("button", {
     type: b.submit ? "submit" : "button", class: `jhe-button jhe-${b.look || "plain"}`, disabled: b.disabled, title: b.hint,
-    "data-key": `press:${b.name}:${b.id ?? ""}`, "data-name": b.name, "data-id": b.id, "aria-pressed": b.pressed == null ? null : String(b.pressed),
+    "data-key": `press:${b.name}:${b.id ?? ""}`, "data-name": b.name, "data-id": b.id,
     onclick: b.submit ? null : () => part.tell(b.name, { id: b.id }),
   }, b.label);
 }

@@ -90,7 +90,7 @@ class Surface {
     this.dialog.close();
     this.parts.dialog.forget();
     this.form.replaceChildren();
-    const again = this.opener && (this.opener.isConnected ? this.opener : find(this.model ? this.dialog.parentElement : document, this.opener.dataset.key));
+    const again = this.opener && (this.opener.isConnected ? this.opener : find(this.dialog.parentElement, this.opener.dataset.key));
     if (again) again.focus();
   }
 
