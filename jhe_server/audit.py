@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .access import Actor
 from .columns import Column, Table
-from .db import Base, BigId, UTCTime, count, microseconds, moment, now, ordered, within
+from .db import Base, BigId, UTCTime, count, microseconds, now, ordered, within
 from .shapes import MAX_ID, Listing, Moment, Page, Shape, Time
 
 GENESIS = "0" * 64
@@ -121,24 +121,29 @@ def note(
     entry.count = count if count is not None else entry.count
 
 
-def append(session: Session, entry: Entry) -> int:
-    """Write one row at the end of the chain. Writers are serialised, so no number is given twice."""
-    seq, before = _last(session)
+def append(session: Session, *entries: Entry) -> int:
+    """Write rows at the end of the chain. Writers are serialised, so no number is given twice."""
+    last, before = head(session)
+    rows, named = [], []
+    for seq, entry in enumerate(entries, last + 1):
+        values, found = _values(seq, entry), entry.subjects()
+        before = link(before, values, found)
+        rows.append({**values, "hash": before})
+        named += [{"seq": seq, "kind": kind, "first_id": first, "last_id": last} for kind, first, last in found]
+    session.execute(insert(AuditRow), rows)
+    if named:
+        session.execute(insert(AuditSubjectRow), named)
+    return last + len(rows)
+
+
+def _values(seq: int, entry: Entry) -> dict[str, Any]:
     # An id that only the caller made up may be larger than any column: it cannot name anything, so it is not kept.
     named = {key: getattr(entry, key) for key in ("patient_id", "study_id", "organization_id")}
-    values: dict[str, Any] = {
-        "seq": seq + 1, "time": now(), "actor_id": entry.actor_id, "via": entry.via, "verb": entry.verb[:60],
+    return {
+        "seq": seq, "time": now(), "actor_id": entry.actor_id, "via": entry.via, "verb": entry.verb[:60],
         **{key: id if id is None or id <= MAX_ID else None for key, id in named.items()},
         "outcome": entry.outcome, "count": entry.count, "request_id": entry.request_id[:40], "address": entry.address,
     }  # fmt: skip
-    found = entry.subjects()
-    session.execute(insert(AuditRow).values(**values, hash=link(before, values, found)))
-    if found:
-        keys = ("kind", "first_id", "last_id")
-        session.execute(
-            insert(AuditSubjectRow), [{"seq": seq + 1, **dict(zip(keys, run, strict=True))} for run in found]
-        )
-    return seq + 1
 
 
 def link(before: str, values: dict[str, Any], found: list[Run]) -> str:
@@ -160,14 +165,10 @@ def runs(ids: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield members[0], members[-1]
 
 
-def _last(session: Session) -> tuple[int, str]:
-    row = session.execute(select(AuditRow.seq, AuditRow.hash).order_by(AuditRow.seq.desc()).limit(1)).first()
-    return (row.seq, row.hash) if row else (0, GENESIS)
-
-
 def head(session: Session) -> tuple[int, str]:
     """The last number and hash, to keep elsewhere."""
-    return _last(session)
+    row = session.execute(select(AuditRow.seq, AuditRow.hash).order_by(AuditRow.seq.desc()).limit(1)).first()
+    return (row.seq, row.hash) if row else (0, GENESIS)
 
 
 def verify(session: Session) -> int | None:
@@ -297,11 +298,10 @@ def table(session: Session, actor: Actor, query: AuditSearch) -> Table:
     actor.knock("audit.search")
     rows = visible(actor, query)
     note(session, count=count(session, rows))
-    names = [*FIELDS, "patients"]
     kinds = {"time": "time", "via": "word", "verb": "word", "outcome": "word", "request_id": "text", "address": "text",
              "patients": "text"}  # fmt: skip
-    mine = actor.organizations("audit.search")
-    return Table([Column(name, kinds.get(name, "int")) for name in names], _batches(session, rows, mine))
+    columns = [Column(name, kinds.get(name, "int")) for name in [*FIELDS, "patients"]]
+    return Table(columns, _batches(session, rows, actor.organizations("audit.search")))
 
 
 def _batches(
@@ -338,10 +338,10 @@ def _entry(row: AuditRow, patients: str) -> AuditEntry:
 
 def recently(session: Session, actor_id: int, verb: str, seconds: float, patient_id: int | None = None) -> int:
     """How often an actor did a verb within the last seconds: rate limits and "found by lookup" rest on the audit."""
-    since = moment(microseconds(now()) - int(seconds * 1_000_000))
-    rows = select(func.count()).where(
-        AuditRow.actor_id == actor_id, AuditRow.verb == verb, AuditRow.time >= since, AuditRow.outcome == "ok"
-    )
+    time = now()  # another process may be a minute ahead; what is later still is left from a clock that was set back
+    lately = AuditRow.time.between(time - timedelta(seconds=seconds), time + timedelta(minutes=1))
+    done = (AuditRow.actor_id == actor_id, AuditRow.verb == verb, AuditRow.outcome == "ok")
+    rows = select(func.count()).where(*done, lately)
     if patient_id is not None:
         rows = rows.where(_concerns("patient", patient_id))
     return int(session.scalar(rows) or 0)

@@ -20,8 +20,10 @@ from .access import Actor
 from .arrow_stream import stream
 from .audit import Entry
 from .calls import ARROW, Credential, Reply, Request, arguments, invalid
+from .complaints import reason
 from .db import Database, recall, remember
-from .errors import ExchangeError, Forbidden, Invalid, Unauthenticated
+from .errors import ExchangeError, Forbidden, Invalid, Unauthenticated, Unavailable
+from .recording import Recorder
 from .routes import Sent
 from .settings import Settings
 from .shapes import Listing, Page
@@ -47,6 +49,7 @@ class Door:
 
     def __init__(self, database: Database, settings: Settings, log: logging.Logger | None = None) -> None:
         self.database = database
+        self._recorder = Recorder(database)
         self.settings = settings
         self.log = log or logging.getLogger("jhe")
 
@@ -95,6 +98,7 @@ class Door:
             refusal: ExchangeError = invalid(error)
         except ExchangeError as error:
             refusal = error
+            self._complain(request, refusal)
         except RecursionError:
             refusal = Invalid("The JSON is nested too deeply.")
         except Exception:
@@ -105,6 +109,12 @@ class Door:
             refusal.recorded = True
         raise refusal
 
+    def _complain(self, request: Request, refusal: ExchangeError) -> None:
+        """What the caller hears in our words, the operator reads in the store's."""
+        if refusal.status >= 500 and refusal.__cause__ is not None:
+            said = (request.route.name, request.request_id, reason(refusal.__cause__))
+            self.log.warning("jhe: %s was put off (request %s): %s", *said)
+
     def turn_away(self, credential: Credential, verb: str, request_id: str, refusal: ExchangeError) -> None:
         """Record what was refused before it came here: a method, a length, a media type; whoever sent it is known."""
         actor = self.actor(credential)
@@ -113,9 +123,10 @@ class Door:
     def _refused(self, entry: Entry, refusal: ExchangeError) -> None:
         """A refusal's row is a transaction of its own, so that it survives the rollback of what was refused.
 
-        Strangers' refusals are counted by address and minute (`strangers.py`), or anybody could fill the disk.
+        Strangers' refusals are counted by address and minute (`strangers.py`), or anybody could fill the disk. What
+        is put off is no refusal: it was not decided, and there may be nothing to write it to.
         """
-        if isinstance(refusal, Unauthenticated):
+        if isinstance(refusal, Unauthenticated | Unavailable):
             return
         entry.outcome = OUTCOMES.get(refusal.status, "denied")
         entry.count = 0
@@ -123,8 +134,7 @@ class Door:
         self.record(entry)
 
     def record(self, entry: Entry) -> None:
-        with self.database.write() as session:
-            audit.append(session, entry)
+        self._recorder.record(entry)
 
     # -------------------------------------------------------------- reading
     def _read(self, request: Request, entry: Entry) -> Reply:
@@ -162,8 +172,9 @@ class Door:
 
     # -------------------------------------------------------------- writing
     def _write(self, request: Request, entry: Entry) -> Reply:
+        ahead = self._read_ahead(request, entry) if request.route.ahead else None
         with self.database.write() as session:
-            actor, given = self._opened(session, request, entry)
+            actor, given = self._opened(session, request, entry, ahead)
             answer = request.route.verb(session, actor, **given)
             changes.append(session)
             if not request.route.public or entry.actor_id is not None:
@@ -175,20 +186,33 @@ class Door:
         reply.recorded = entry.actor_id is not None
         return reply
 
+    def _read_ahead(self, request: Request, entry: Entry) -> dict[str, Any]:
+        """What was sent, read while others write; whoever may not send it is heard no further."""
+        with self.database.read() as session:
+            self._known(session, request, entry)
+        return arguments(request)
+
     def _after(self) -> Any:
         """A second, small transaction for the outcome of a call to the world."""
         return _Appending(self.database)
 
     # -------------------------------------------------------------- both
-    def _opened(self, session: Any, request: Request, entry: Entry) -> tuple[Actor | Sent, dict[str, Any]]:
+    def _opened(
+        self, session: Any, request: Request, entry: Entry, given: dict[str, Any] | None = None
+    ) -> tuple[Actor | Sent, dict[str, Any]]:
         """The actor first; only then is what they sent read."""
         session.info.update(audit=entry, settings=self.settings)
         if request.route.public:
             return request.sent, arguments(request)
+        actor = self._known(session, request, entry)
+        return actor, arguments(request) if given is None else given
+
+    def _known(self, session: Any, request: Request, entry: Entry) -> Actor:
+        """Who is calling, and may."""
         actor = _actor(session, request.credential)
         entry.actor_id, entry.via = actor.user_id, actor.via
         if not request.route.changes:
-            session.info["state"] = (str(self.database.url), changes.head(session))
+            session.info["state"] = (str(self.database.url), changes.mark(session))
         if (
             request.credential
             and request.credential.by_cookie
@@ -197,7 +221,7 @@ class Door:
         ):
             raise Forbidden("This call writes; a browser session has to send it as POST.")
         actor.knock(request.route.name)
-        return actor, arguments(request)
+        return actor
 
 
 class _Appending:

@@ -35,12 +35,20 @@ class FHIRHandler(ExchangeHandler):
 # ------------------------------------------------------------------ what comes in
 def read_json(sent: bytes) -> Any:
     try:
-        body = parse_json(sent.decode("utf-8"), "the body")
+        body = parse_json(sent, "the body")
     except UnicodeDecodeError:
         raise Invalid("The body is not valid UTF-8.") from None
     if not isinstance(body, dict):
         raise Invalid("Expected a FHIR resource.")
     return body
+
+
+def read_observation(sent: bytes) -> Any:
+    return uploads.read_one(read_json(sent))
+
+
+def read_bundle(sent: bytes) -> Any:
+    return uploads.read_bundle(read_json(sent))
 
 
 # ------------------------------------------------------------------ what leaves
@@ -122,8 +130,8 @@ READABLE = [
 ]
 ROUTES = [
     *(route for one in READABLE for route in one.routes),
-    Route("POST", "Observation", uploads.create, body=read_json, present=created),
-    Route("POST", "", uploads.create_many, body=read_json, present=resource, kind="bundle"),
+    Route("POST", "Observation", uploads.create, body=read_observation, present=created, ahead=True),
+    Route("POST", "", uploads.create_many, body=read_bundle, present=resource, kind="bundle", ahead=True),
 ]
 
 

@@ -47,14 +47,44 @@ def unpacked(columns: list[Column], batch: Packed) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
 
 
-def _indices_and_words(array: Any) -> tuple[Any, list[str]]:
-    """The numbers and the words of a dictionary array, words that no row uses left out."""
+def cut(columns: list[Column], batch: Packed, mask: Any) -> Packed:
+    """The rows that a mask marks, at least one, packed again; what says the same in every row is not looked into."""
     import pyarrow as pa
 
-    words, numbers = array.dictionary.to_pylist(), array.indices.cast(pa.int32())
+    same = {column.name: part for column in columns if (part := _same(column, batch, mask.true_count)) is not None}
+    others = [column for column in columns if column.name not in same]
+    flat = pa.ipc.read_record_batch(pa.py_buffer(message_of(others, batch)), flat_schema(others)).filter(mask)
+    arrays, words = flat.columns, dict(batch.words)
+    for at, column in enumerate(others):
+        if column.kind == "word":
+            arrays[at], words[column.name] = _used(arrays[at], batch.words[column.name])
+    some = unpacked_message(others, message(others, arrays), {})
+    return Packed(some.rows, {**same, **some.parts}, words)
+
+
+def _same(column: Column, batch: Packed, rows: int) -> Part | None:
+    """A column that is null throughout, or one word, as so many rows of it."""
+    nulls = batch.parts[column.name].nulls
+    if nulls == batch.rows:
+        return constant(column.kind, None, rows)
+    if column.kind == "word" and len(batch.words[column.name]) == 1 and not nulls:
+        return constant("word", 0, rows)
+    return None
+
+
+def _indices_and_words(array: Any) -> tuple[Any, list[str]]:
+    """The numbers and the words of a dictionary array."""
+    return _used(array.indices, array.dictionary.to_pylist())
+
+
+def _used(numbers: Any, words: Sequence[str]) -> tuple[Any, list[str]]:
+    """Numbers of words, and the words, those left out that no row uses: they may be of rows that nobody may read."""
+    import pyarrow as pa
+
+    numbers = numbers.cast(pa.int32())
     used = sorted(numbers.drop_null().unique().to_pylist())
     if len(used) == len(words):
-        return numbers, words
+        return numbers, list(words)
     places: list[int | None] = [None] * len(words)
     for place, number in enumerate(used):
         places[number] = place

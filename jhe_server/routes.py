@@ -27,7 +27,8 @@ def without_secrets(path: str) -> str:
 class Sent:
     """What somebody nobody knows yet has sent, for the verbs that find out who it is, or need not know.
 
-    `root` is the path below which the Exchange is reached, `address` where the caller is, as far as can be told.
+    `root` is the path below which the Exchange is reached, `address` where the caller is, as far as can be told;
+    `hub_user_id` who a JupyterHub says it is, where it was asked, `hub_sign_in` where it would ask them.
     """
 
     query: tuple[tuple[str, str], ...] = ()
@@ -37,6 +38,8 @@ class Sent:
     address: str = ""
     root: str = ""
     path: str = ""
+    hub_user_id: int | None = None
+    hub_sign_in: str = ""
 
     def said(self, name: str) -> str:
         """A field of the form, else of the query; empty where it was not sent."""
@@ -53,7 +56,8 @@ class Route:
     plain JSON (FHIR). `audited` says that the call touches patient data; refusals always are.
     A `public` verb is called with the session and what was `Sent` instead of an actor; `limit` names the count of
     refused calls, by address, after which no more are heard; `streams` that the answer keeps a connection of the
-    store while it is read, as Arrow streams do.
+    store while it is read, as Arrow streams do; `ahead` that what was sent takes long to read, and is read before the
+    store is held for writing.
     """
 
     method: str
@@ -72,6 +76,7 @@ class Route:
     public: bool = False
     limit: str | None = None
     streams: bool = False
+    ahead: bool = False
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any, NoReturn
 
 import orjson
@@ -14,36 +15,71 @@ _DEEPEST = 64  # levels; the deepest Open mHealth schema has 8
 _BROKEN_TEXT = re.compile("[\x00\ud800-\udfff]")  # what no database keeps and no UTF-8 can say
 
 
-def parse_json(text: str, where: str = "valueAttachment.data") -> object:
-    """JSON without duplicate keys, NaN, infinities, NUL, half characters or bottomless nesting; raises Invalid.
+def parse_json(sent: bytes, where: str = "valueAttachment.data") -> object:
+    """JSON without duplicate keys, NaN, infinities, NUL, half characters or bottomless nesting.
 
-    >>> parse_json('{"resourceType": "Bundle"}')
+    Raises Invalid, and UnicodeDecodeError for what is not UTF-8.
+
+    >>> parse_json(b'{"resourceType": "Bundle"}')
     {'resourceType': 'Bundle'}
     """
-    decoded = _read_quickly(text)
-    if decoded is None:
-        decoded = _read_carefully(text, where)
-    if text.count("{") + text.count("[") > _DEEPEST and _depth(decoded) > _DEEPEST:
-        raise _too_deep(where)
-    if "\\u" in text and _has_broken_text(decoded):
+    return parse_and_write(sent, where)[0]
+
+
+def parse_and_write(sent: bytes, where: str = "valueAttachment.data") -> tuple[object, bytes]:
+    """What `parse_json` reads, and the same as JSON without the spaces it came with.
+
+    >>> parse_and_write(b'{ "value" : 1.50 }')
+    ({'value': 1.5}, b'{"value":1.5}')
+    """
+    read = _read_quickly(sent)
+    if read is None:
+        decoded = _read_carefully(sent.decode("utf-8"), where)
+        if _depth(decoded) > _DEEPEST:
+            raise _too_deep(where)
+    else:
+        decoded = read[0]
+    if b"\\" in sent and b"\\u" in sent and _has_broken_text(decoded):
         raise Invalid(f"The JSON in {where} must not contain NUL or half of a character.")
-    return decoded
+    return read or (decoded, orjson.dumps(decoded))
 
 
-def _read_quickly(text: str) -> object:
-    """What orjson reads, where nothing can have been lost in it; else None.
+def _read_quickly(sent: bytes) -> tuple[object, bytes] | None:
+    """What orjson reads, and writes, where nothing can have been lost in it; else None.
 
     Of two equal keys orjson keeps the last, and with the other goes its colon: written out again, what was read has
     as many colons as the text only if nothing went (unless a colon was written as an escape).
     """
-    if "\\u003" in text:
-        return None
     try:
-        decoded: object = orjson.loads(text)
+        decoded: object = orjson.loads(sent)
         written = orjson.dumps(decoded)
+        if sent.count(b"{") + sent.count(b"[") > _DEEPEST:
+            orjson.dumps(_wrapped(decoded, _wrappings()))
     except (ValueError, TypeError):
         return None
-    return decoded if written.count(b":") == text.count(":") else None
+    whole = written.count(b":") == sent.count(b":") and not (b"\\" in sent and b"\\u003" in sent)
+    return (decoded, written) if whole else None
+
+
+def _wrapped(value: object, times: int) -> object:
+    for _ in range(times):
+        value = [value]
+    return value
+
+
+@cache
+def _wrappings() -> int:
+    """How many lists around what is nested as deeply as may be are as much as orjson writes.
+
+    A value inside so many is written only if it is not nested too deeply: asking orjson costs a tenth of looking.
+    """
+    deepest = _wrapped(0, _DEEPEST)
+    for times in range(1000):
+        try:
+            orjson.dumps(_wrapped(deepest, times))
+        except TypeError:
+            return times - 1
+    raise RuntimeError("orjson writes JSON of any depth, and no longer says what is nested too deeply.")
 
 
 def _read_carefully(text: str, where: str) -> object:

@@ -10,6 +10,7 @@ from . import (  # noqa: F401  (imported for their tables)
     changes,
     consents,
     devices,
+    hub_users,
     invitations,
     ledger,
     oauth_clients,

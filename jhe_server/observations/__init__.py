@@ -13,7 +13,7 @@ from __future__ import annotations
 from .as_columns import table
 from .as_fhir import SEARCHABLE, every, fhir_get, fhir_search, resource, resources
 from .reading import get, readable, search
-from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow
+from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow, identifier_digest
 from .shapes import Observation, ObservationSearch
 from .writing import add, forget, remove
 
@@ -30,6 +30,7 @@ __all__ = [
     "fhir_search",
     "forget",
     "get",
+    "identifier_digest",
     "readable",
     "remove",
     "resource",

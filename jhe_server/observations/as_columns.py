@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from heapq import merge
 from itertools import groupby, islice
 from typing import Any
@@ -17,7 +17,8 @@ from ..access import Actor
 from ..columns import Packed, Table
 from ..db import microseconds
 from ..devices import CodeRow, DataSourceRow
-from ..packing import packed, unpacked
+from ..packing import cut, unpacked
+from ..studies import chunks
 from .counting import moved
 from .layout import layout
 from .reading import code_ids, homes_of, narrowed, readable
@@ -27,6 +28,7 @@ from .shapes import ObservationSearch
 from .typed import BATCH, decoded, fields, typed
 
 VERB = "observations.search"
+TOGETHER = 8  # segments fetched at once: a megabyte or two
 Key = tuple[int, str, int]  # a patient, a code, and how far along in it: what the stream is in the order of
 
 
@@ -45,12 +47,11 @@ class _Chosen:
     """A segment of which something is asked for and may be read: all of it, or the rows that `mask` marks."""
 
     head: Any
-    rows: int
     mask: Any = None
 
     @property
-    def key(self) -> Key:
-        return self.head.patient_id, self.head.coding_code, self.head.first_id
+    def rows(self) -> int:
+        return int(self.head.rows if self.mask is None else self.mask.true_count)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class _Question:
     query: ObservationSearch
 
     def table(self) -> Table:
-        chosen = [one for head in self._heads() if (one := self._choice(head)) is not None]
+        chosen = self._chosen(self._heads())
         found = self._found(chosen)
         asked = code_ids(self.session, self.query.code) if self.query.code is not None else ()
         codes = self._codes({code for _, code in found} | set(asked))
@@ -89,13 +90,18 @@ class _Question:
             heads = heads.where(row.code_id.in_(code_ids(self.session, query.code)))
         return list(self.session.execute(heads))
 
-    def _choice(self, head: Any) -> _Chosen | None:
-        if head.whole and self._misses(head):
-            return None
-        if head.whole and self._covers(head):
-            return _Chosen(head, head.rows)
-        mask = self._asked(head) if head.whole else self._open(head)
-        return _Chosen(head, mask.true_count, mask) if mask.true_count else None
+    def _chosen(self, heads: list[Any]) -> list[_Chosen]:
+        """What of the segments is asked for and open, in their order."""
+        near = [head for head in heads if not (head.whole and self._misses(head))]
+        whole = {head.id for head in near if head.whole and self._covers(head)}
+        masks = dict(self._masks([head for head in near if head.id not in whole]))
+        found = (_Chosen(head, masks.get(head.id)) for head in near)
+        return [one for one in found if one.rows]
+
+    def _masks(self, heads: list[Any]) -> Iterator[tuple[int, Any]]:
+        """Which rows of segments are asked for and open, by segment."""
+        for head, batch in self._ready(heads):
+            yield head.id, self._asked(head, batch) if head.whole else self._open(head, batch)
 
     def _misses(self, head: Any) -> bool:
         """Whether nothing of it can be asked for."""
@@ -124,33 +130,32 @@ class _Question:
         until = None if query.until is None else microseconds(query.until)
         return since, until, None if query.data_source_id is None else str(query.data_source_id)
 
-    def _asked(self, head: Any) -> Any:
+    def _asked(self, head: Any, batch: Packed) -> Any:
         """Which rows of a segment are asked for, told by the columns that the question is about."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
-        columns = [column for column in layout([head.coding_code]) if column.name in ("effective_start", "data_source")]
-        batch = unpacked(columns, self._ready(head))
         since, until, source = self._bounds
-        start = batch.column("effective_start").cast("int64")
-        asked = pa.array([True] * len(batch))
-        if since is not None:
-            asked = pc.and_(asked, pc.greater_equal(start, since))
-        if until is not None:
-            asked = pc.and_(asked, pc.less(start, until))
+        asked = []
+        if since is not None or until is not None:
+            start = self._column(head, batch, "effective_start").cast("int64")
+            asked += [pc.greater_equal(start, since)] if since is not None else []
+            asked += [pc.less(start, until)] if until is not None else []
         if source is not None:
-            asked = pc.and_(asked, pc.equal(batch.column("data_source").cast("string"), source))
-        return asked.fill_null(False)
+            asked.append(pc.equal(self._column(head, batch, "data_source").cast("string"), source))
+        return reduce(pc.and_, asked).fill_null(False)
 
-    def _open(self, head: Any) -> Any:
+    def _column(self, head: Any, batch: Packed, name: str) -> Any:
+        [column] = (column for column in layout([head.coding_code]) if column.name == name)
+        return unpacked([column], batch).column(0)
+
+    def _open(self, head: Any, batch: Packed) -> Any:
         """Which rows of a segment are asked for and open, where the gate opens to some alone: asked of each."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         pair = (ObservationRow.patient_id == head.patient_id, ObservationRow.code_id == head.code_id)
         ids = self.session.scalars(self._rows.where(*pair, ObservationRow.id.between(head.first_id, head.last_id)))
-        known = unpacked(layout([head.coding_code])[:1], self._ready(head)).column("observation_id")
-        return pc.is_in(known, pa.array(list(ids), pa.int64()))
+        return pc.is_in(self._column(head, batch, "observation_id"), pa.array(list(ids), pa.int64()))
 
     @property
     def _rows(self) -> Select[Any]:
@@ -201,15 +206,14 @@ class _Question:
 
     def _batches(self, chosen: list[_Chosen], codes: dict[int, str]) -> Iterator[list[tuple[Any, ...]] | Packed]:
         """Segments and loose rows in one order; loose rows are gathered up to the next segment."""
-        sealed = ((one.key, one) for one in chosen)
-        ordered: Iterator[Any] = merge(sealed, self._loose_rows(codes), key=lambda pair: pair[0])
+        ordered: Iterator[Any] = merge(self._packed(chosen), self._loose_rows(codes), key=lambda pair: pair[0])
         things = (thing for _, thing in ordered)
         for is_rows, some in groupby(things, lambda thing: type(thing) is tuple):
             if is_rows:
                 while gathered := list(islice(some, BATCH)):
                     yield gathered
             else:
-                yield from map(self._packed, some)
+                yield from some
 
     def _loose_rows(self, codes: dict[int, str]) -> Iterator[tuple[Key, tuple[Any, ...]]]:
         rows = self._loose.join(CodeRow, CodeRow.id == ObservationRow.code_id)
@@ -217,14 +221,19 @@ class _Question:
         for row in typed(decoded(self.session.execute(fields(rows))), codes, self._sources):
             yield (row[1], row[2], row[0]), row
 
-    def _packed(self, one: _Chosen) -> Packed:
-        batch = self._ready(one.head)
-        if one.mask is not None:
-            columns = layout([one.head.coding_code])
-            batch = packed(columns, unpacked(columns, batch).filter(one.mask))
-        names = [self._sources[int(id)] for id in batch.words["data_source"]]  # those they have now
-        return Packed(batch.rows, batch.parts, {**batch.words, "data_source": names})
+    def _packed(self, chosen: list[_Chosen]) -> Iterator[tuple[Key, Packed]]:
+        masks = {one.head.id: one.mask for one in chosen}
+        for head, batch in self._ready([one.head for one in chosen]):
+            if masks[head.id] is not None:
+                batch = cut(layout([head.coding_code]), batch, masks[head.id])
+            names = [self._sources[int(id)] for id in batch.words["data_source"]]  # those they have now
+            key = head.patient_id, head.coding_code, head.first_id
+            yield key, Packed(batch.rows, batch.parts, {**batch.words, "data_source": names})
 
-    def _ready(self, head: Any) -> Packed:
-        kept = self.session.execute(select(*KEPT).where(SegmentRow.id == head.id)).one()
-        return ready(layout([head.coding_code]), kept)
+    def _ready(self, heads: list[Any]) -> Iterator[tuple[Any, Packed]]:
+        """The segments as they leave, a few at a time: a question costs the store as much as carrying several."""
+        for some in chunks(heads, TOGETHER):
+            of_these = SegmentRow.id.in_([head.id for head in some])
+            kept = {one.id: one for one in self.session.execute(select(SegmentRow.id, *KEPT).where(of_these))}
+            for head in some:
+                yield head, ready(layout([head.coding_code]), kept.pop(head.id))

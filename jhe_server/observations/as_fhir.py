@@ -18,7 +18,7 @@ from ..fhir_select import By, Searchable, during, identified
 from ..patient_rows import IdentifierRow
 from .counting import pair_total
 from .reading import Found, fetched, is_many, readable, through_the_gate, time_of
-from .rows import ObservationIdentifierRow, ObservationRow
+from .rows import ObservationIdentifierRow, ObservationRow, identifier_digest
 
 Condition = ColumnElement[bool]
 VERB = "observations.fhir_search"
@@ -57,7 +57,10 @@ def _coded(_actor: Actor, tokens: Sequence[Token]) -> Condition:
 
 def _identified(_actor: Actor, tokens: Sequence[Token]) -> Condition:
     row = ObservationIdentifierRow
-    return _ROW.id.in_(select(row.observation_id).where(identified(tokens, row.system, row.value)))
+    whole = [identifier_digest(one.system, one.value) for one in tokens if one.system is not None and one.value]
+    rest = [one for one in tokens if one.system is None or not one.value]
+    named = or_(row.digest.in_(whole), *([identified(rest, row.system, row.value)] if rest else []))
+    return _ROW.id.in_(select(row.observation_id).where(named))
 
 
 SEARCHABLE = Searchable(
@@ -146,14 +149,11 @@ def every(session: Session, actor: Actor, verb: str, study_id: int | None = None
 
 
 def _identifiers(session: Session, ids: list[int]) -> dict[int, list[dict[str, str]]]:
-    rows = session.scalars(
-        select(ObservationIdentifierRow)
-        .where(ObservationIdentifierRow.observation_id.in_(ids))
-        .order_by(ObservationIdentifierRow.system, ObservationIdentifierRow.value)
-    )
+    row = ObservationIdentifierRow
+    named = select(row.observation_id, row.system, row.value).where(row.observation_id.in_(ids))
     found: dict[int, list[dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault(row.observation_id, []).append(fhir.identifier(row.system, row.value))
+    for id, system, value in session.execute(named.order_by(row.system, row.value)):
+        found.setdefault(id, []).append(fhir.identifier(system, value))
     return found
 
 

@@ -6,6 +6,7 @@ Beside them, derived from them, the same again as columns: every observation is 
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import blake2b
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Identity, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -45,12 +46,28 @@ class PayloadRow(Base):
 
 
 class ObservationIdentifierRow(Base):
-    __tablename__ = "observation_identifier"
-    __table_args__ = (Index("observation_identifier_observation", "observation_id"), {"sqlite_with_rowid": False})
+    """An identifier that an observation was given elsewhere, found by its digest.
 
-    system: Mapped[str] = mapped_column(String(1000), primary_key=True)
-    value: Mapped[str] = mapped_column(String(1000), primary_key=True)
+    Most are random. Whoever looks one up, or adds one, needs a page of the index for each: so it has to be small enough
+    to stay at hand.
+    """
+
+    __tablename__ = "observation_identifier"
+    __table_args__ = (Index("observation_identifier_observation", "observation_id"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    system: Mapped[str] = mapped_column(String(1000))
+    value: Mapped[str] = mapped_column(String(1000))
     observation_id: Mapped[int] = mapped_column(ForeignKey("observation.id", ondelete="CASCADE"))
+
+
+def identifier_digest(system: str, value: str) -> bytes:
+    """What stands for an identifier: 16 bytes of BLAKE2b (RFC 7693), which no two are known to share.
+
+    >>> identifier_digest("urn:a", "1").hex()
+    '827c3f335b2eb840812ac077463aedd9'
+    """
+    return blake2b(f"{system}\0{value}".encode(), digest_size=16).digest()
 
 
 class SegmentRow(Base):

@@ -17,7 +17,7 @@ from ..errors import Forbidden, NotFound
 from ..patient_rows import PatientOrganizationRow, shared
 from . import segments
 from .reading import readable
-from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow
+from .rows import ObservationIdentifierRow, ObservationRow, PayloadRow, identifier_digest
 
 # The columns a data point is written with, in the order in which `typed` reads them.
 POINT = ("patient_id", "code_id", "data_source_id", "status", "effective_start", "effective_end", "utc_offset_minutes",
@@ -59,8 +59,8 @@ def _changed(session: Session, patients: Sequence[int]) -> None:
 def add(session: Session, points: list[dict[str, Any]]) -> list[int]:
     """Write checked data points set-wise; their ids, in order.
 
-    A point has the columns of `ObservationRow`, `payload` (the decoded data point), `identifiers` [(system, value)]
-    and, where it was uploaded in the past, `created`.
+    A point has the columns of `ObservationRow`, `payload` (the decoded data point), `identifiers` [(system, value)];
+    where it was written as JSON already `text`, and where it was uploaded in the past `created`.
     """
     if not points:
         return []
@@ -72,11 +72,14 @@ def add(session: Session, points: list[dict[str, Any]]) -> list[int]:
         for id, point, stamp in zip(ids, points, stamps, strict=True)
     ]
     insert_many(session, ObservationRow, ("id", *POINT, "created", "last_updated"), rows)
-    texts = (orjson.dumps(point["payload"]).decode() for point in points)
+    texts = (point.get("text") or orjson.dumps(point["payload"]).decode() for point in points)
     insert_many(session, PayloadRow, ("observation_id", "payload"), zip(ids, texts, strict=True))
-    named = [(*name, id) for id, point in zip(ids, points, strict=True) for name in point["identifiers"]]
-    if named:
-        insert_many(session, ObservationIdentifierRow, ("system", "value", "observation_id"), named)
+    named = [
+        (identifier_digest(system, value), system, value, id)
+        for id, point in zip(ids, points, strict=True)
+        for system, value in point["identifiers"]
+    ]
+    insert_many(session, ObservationIdentifierRow, ("digest", "system", "value", "observation_id"), sorted(named))
     segments.arrived(session, (_arrived(row, point) for row, point in zip(rows, points, strict=True)))
     return list(ids)
 

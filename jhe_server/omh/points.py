@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jhe_server.errors import Unprocessable
 from jhe_server.omh.limits import NOT_A_READING, broken_limit
 from jhe_server.omh.refusals import Path, refusal
 from jhe_server.omh.schemas import QUESTIONNAIRE, TIME_FRAME, BodySchema, compiled
 from jhe_server.omh.times import Effective, effective_time, interval, parse_date_time
 
 _DEEPEST = 64  # levels; the deepest schema has 8
+_STATISTIC = "descriptive_statistic"
 _LARGEST = 1e300  # beyond it a number is a mistake, and soon an infinity
 _FUTURE = timedelta(days=1)  # a phone's clock may be a time zone off, not more
+
+# The way to a node: the way to what holds it, the last step, and how many there are; empty at the root.
+Trail = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ def check(payload: object, code: str, *, now: datetime | None = None) -> DataPoi
     header, body = _part(payload, "header"), _part(payload, "body")
     sent = _sent_schema(header, schema, code)
     reading = not _statistics(body) & NOT_A_READING
-    _scan(header, ("header",), latest, reading=False)
-    _scan(body, ("body",), latest, reading=reading)
+    _scan(header, ((), "header", 1), latest, reading=False)
+    _scan(body, ((), "body", 1), latest, reading=reading)
     _conforms(schema.header, _modern(header), "header", "the IEEE 1752.1 header")
     _conforms(schema.body, body, "body", code)
     if reading:
@@ -109,52 +114,71 @@ def _conforms(validator: Any, part: Mapping[str, Any], key: str, name: str) -> N
 
 def _statistics(body: Mapping[str, Any]) -> set[str]:
     """The statistics a body or its summary is said to be: an average is still a reading, a variance is not."""
-    inner = [part for part in body.values() if type(part) is dict and "descriptive_statistic" in part]
-    named = (part.get("descriptive_statistic") for part in (body, *inner))
-    return {statistic for statistic in named if isinstance(statistic, str)}
+    found = [body.get(_STATISTIC)]
+    found += [part[_STATISTIC] for part in body.values() if type(part) is dict and _STATISTIC in part]
+    return {statistic for statistic in found if isinstance(statistic, str)}
 
 
-def _scan(node: dict[str, Any], path: Path, latest: datetime, *, reading: bool) -> None:
+def _scan(part: dict[str, Any], trail: Trail, latest: datetime, *, reading: bool) -> None:
     """Walk everything that was sent, named by a schema or not: numbers, date-times, intervals."""
-    for key, value in node.items():
-        kind = type(value)
-        if kind is dict or kind is list:
-            _descend(value, (*path, key), latest, reading=reading)
-        elif kind is int or kind is float:
-            _check_number(node, key, value, path, reading=reading)
-        elif key.endswith("date_time"):
-            _check_moment(value, (*path, key), latest)
-    if "start_date_time" in node and "end_date_time" in node:
-        interval(node, path)
+    waiting: list[tuple[Any, Trail]] = [(part, trail)]
+    for node, here in waiting:
+        if type(node) is list:
+            waiting += _inside(node, here)
+            continue
+        for key, value in node.items():
+            kind = type(value)
+            if kind is dict or kind is list:
+                waiting.append((value, _deeper(here, key)))
+            elif kind is int or kind is float:
+                _check_number(node, key, value, here, reading=reading)
+            elif key.endswith("date_time"):
+                _check_moment(value, here, key, latest)
+        if "start_date_time" in node and "end_date_time" in node:
+            interval(node, _path(here))
 
 
-def _descend(node: dict[str, Any] | list[Any], path: Path, latest: datetime, *, reading: bool) -> None:
-    if len(path) > _DEEPEST:
-        raise refusal(path[:4], f"must not be nested deeper than {_DEEPEST} levels")
-    if isinstance(node, dict):
-        return _scan(node, path, latest, reading=reading)
+def _inside(node: list[Any], here: Trail) -> Iterator[tuple[Any, Trail]]:
+    """What an array holds of objects and arrays; its numbers are finite."""
     for index, value in enumerate(node):
         if isinstance(value, dict | list):
-            _descend(value, (*path, index), latest, reading=reading)
+            yield value, _deeper(here, index)
         elif isinstance(value, float | int) and not -_LARGEST <= value <= _LARGEST:
-            raise refusal((*path, index), "must be a finite number")
-    return None
+            raise refusal(_path(_deeper(here, index)), "must be a finite number")
 
 
-def _check_number(node: Mapping[str, Any], key: str, value: float, path: Path, *, reading: bool) -> None:
+def _deeper(here: Trail, step: str | int) -> Trail:
+    depth = here[2] + 1 if here else 1
+    if depth > _DEEPEST:
+        raise refusal(_path(here)[:4], f"must not be nested deeper than {_DEEPEST} levels")
+    return here, step, depth
+
+
+def _path(trail: Trail) -> Path:
+    """The trail as a path, made only for what is refused."""
+    steps: list[str | int] = []
+    while trail:
+        trail, step, _ = trail
+        steps.append(step)
+    return tuple(reversed(steps))
+
+
+def _check_number(node: Mapping[str, Any], key: str, value: float, here: Trail, *, reading: bool) -> None:
     if not -_LARGEST <= value <= _LARGEST:  # not a number fails this too
-        raise refusal((*path, key), "must be a finite number")
-    unit = node.get("unit")
-    leaf, named = (str(path[-1]), unit) if key == "value" and path else (key, "")
-    broken = broken_limit(leaf, named, value, reading=reading) if isinstance(named, str) else None
+        raise refusal((*_path(here), key), "must be a finite number")
+    leaf, unit = (here[1], node.get("unit")) if key == "value" and here else (key, "")
+    broken = broken_limit(str(leaf), unit, value, reading=reading) if isinstance(unit, str) else None
     if broken:
-        raise refusal((*path, key), broken)
+        raise refusal((*_path(here), key), broken)
 
 
-def _check_moment(value: object, path: Path, latest: datetime) -> None:
-    moment, _ = parse_date_time(value, path)
+def _check_moment(value: object, here: Trail, key: str, latest: datetime) -> None:
+    try:
+        moment, _ = parse_date_time(value)
+    except Unprocessable:
+        moment, _ = parse_date_time(value, (*_path(here), key))  # once more, to say where
     if moment > latest:
-        raise refusal(path, "must not be more than a day in the future")
+        raise refusal((*_path(here), key), "must not be more than a day in the future")
 
 
 def _not_in_the_future(effective: Effective, latest: datetime) -> Effective:
@@ -179,5 +203,5 @@ def _questionnaire(payload: object, latest: datetime) -> DataPoint:
     authored = payload.get("authored")
     if isinstance(authored, str) and "T" in authored:  # FHIR's partial dates name no moment
         start, offset = parse_date_time(authored, ("authored",))
-        _check_moment(authored, ("authored",), latest)
+        _check_moment(authored, (), "authored", latest)
     return DataPoint(start, None, offset, "self-reported", QUESTIONNAIRE)
