@@ -45,8 +45,9 @@ def _families(session: Session, actor: Actor) -> list[FamilyRow]:
 
 
 def _tokens(session: Session, actor: Actor) -> list[TokenRow]:
-    """Tokens that no app asked for: printed by an operator, or lent to a kernel."""
-    rows = select(TokenRow).where(TokenRow.user_id == actor.user_id, TokenRow.family_id.is_(None))
+    """Tokens that no app asked for: printed by an operator, or lent to a kernel; a Hub's kernel gets others anyway."""
+    own = (TokenRow.user_id == actor.user_id, TokenRow.family_id.is_(None), TokenRow.via != sign_in.HUB)
+    rows = select(TokenRow).where(*own)
     good = rows.where(TokenRow.revoked.is_(None), TokenRow.expires > now())
     return list(session.scalars(good.order_by(TokenRow.id.desc()).limit(200)))
 
@@ -67,8 +68,7 @@ def end(session: Session, sent: Sent) -> View:
     if actor is None:
         return sign_in.first(sent, WANTED)
     if sent.said("everything"):
-        tokens.revoke_all(session, actor.user_id)
-        practitioner_clients.remove_all(session, actor.user_id)
+        practitioner_clients.end_everything(session, actor.user_id)
         return go(sent.root, "o/sign_in", browser_sessions.fresh())
     if app := _own(session, actor, FamilyRow, sent.said("app")):
         tokens.end_family(session, app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from jupyter_server.utils import ensure_async
 from tornado import web
 
-from . import negotiation, tokens
+from . import hub_accounts, negotiation, tokens
 from .answering import AnsweringHandler
 from .calls import ARROW, JSON, Credential
 from .errors import (
@@ -131,11 +131,14 @@ class AdmissionHandler(AnsweringHandler):
         user_id, by_token = known
         if not by_token:
             self._check_cookie_request()
-        return Credential(user_id=user_id, via="jupyter", by_cookie=not by_token)
+        via = "jupyter" if self.exchange.hub is None else "hub"
+        return Credential(user_id=user_id, via=via, by_cookie=not by_token)
 
     async def _jupyter_user(self) -> tuple[int, bool] | None:
         """(our user, whether a token said so): Jupyter's single owner, where Jupyter really asks who is there."""
         provider = self.identity_provider
+        if self.exchange.hub is not None:
+            return await self._hub_user()
         if self.exchange.owner_id is None or not getattr(provider, "auth_enabled", True):
             return None
         if not self.exchange.is_single_user(provider):
@@ -145,6 +148,15 @@ class AdmissionHandler(AnsweringHandler):
             return None
         self.current_user = self._jupyter_current_user = user  # else Jupyter's XSRF check takes itself for too early
         return self.exchange.owner_id, bool(getattr(self, "_token_authenticated", False))
+
+    async def _hub_user(self) -> tuple[int, bool] | None:
+        """(our user, whether a token said so), as the Hub says whose service this is."""
+        user = await self.identity_provider.hub_user(self)  # type: ignore[attr-defined]
+        if user is None:
+            return None
+        self.current_user = self._jupyter_current_user = await self.identity_provider.get_user(self)  # type: ignore[misc]
+        user_id: int = await self.run(hub_accounts.account, self.exchange.door, user)
+        return user_id, bool(getattr(self, "_token_authenticated", False))
 
     def _check_cookie_request(self) -> None:
         """What a browser sends by itself has to come from our own pages."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,12 +15,15 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from . import log_lines, metrics
 from .calls import JSON
 from .errors import ExchangeError, Unauthenticated, Unavailable
 from .routes import Route, without_secrets
 
 if TYPE_CHECKING:
     from .app import ExchangeApp
+
+EXPOSED = "ETag, Location, Retry-After, WWW-Authenticate, X-Request-ID"  # to pages of an allowed origin
 
 
 class AnsweringHandler(JupyterHandler):
@@ -32,7 +35,11 @@ class AnsweringHandler(JupyterHandler):
 
     def initialize(self, routes: dict[str, Route]) -> None:
         self.routes = routes
-        self.request_id = secrets.token_hex(8)
+
+    @cached_property
+    def request_id(self) -> str:
+        """The request's number in the log, in the audit and in the answer; ours alone, whatever a caller sends."""
+        return secrets.token_hex(8)
 
     @property
     def exchange(self) -> ExchangeApp:
@@ -46,7 +53,7 @@ class AnsweringHandler(JupyterHandler):
         """Off the event loop: no notebook waits for a database."""
         pool: Executor = self.exchange.pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, functools.partial(function, *arguments))
+            return await asyncio.get_running_loop().run_in_executor(pool, metrics.timed(function, *arguments))
         except RuntimeError as error:
             if self.exchange.closing:
                 raise Unavailable(headers={"Retry-After": "5"}) from error
@@ -55,6 +62,7 @@ class AnsweringHandler(JupyterHandler):
     # -------------------------------------------------------------- headers
     def set_default_headers(self) -> None:
         """On every answer, errors included."""
+        self.set_header("X-Request-ID", self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
@@ -63,7 +71,7 @@ class AnsweringHandler(JupyterHandler):
         origin = self.request.headers.get("Origin")
         if origin and (self.known_origin or origin in self.settings["jhe"].cors_origins):
             self.set_header("Access-Control-Allow-Origin", origin)  # never with credentials: bearer tokens only
-            self.set_header("Access-Control-Expose-Headers", "ETag, Location, Retry-After, WWW-Authenticate")
+            self.set_header("Access-Control-Expose-Headers", EXPOSED)
 
     # -------------------------------------------------------------- addresses
     @property
@@ -117,10 +125,9 @@ class AnsweringHandler(JupyterHandler):
 
     def _log(self) -> None:
         """Jupyter's own access log hides queries only, and an invitation's secret may stand in the path."""
-        path = without_secrets(self.request.path)
-        log = self.log.warning if self.get_status() >= 500 else self.log.debug
-        took = 1000 * self.request.request_time()
-        log("jhe: %d %s %s %.1f ms (request %s)", self.get_status(), self.request.method, path, took, self.request_id)
+        status, took = self.get_status(), self.request.request_time()
+        metrics.answered(self.route, status, took)
+        log_lines.answered(self.log, self.request, status, took, self.request_id)
 
 
 def seen_by_proxies(forwarded: str, proxies: int, peer: str) -> str:

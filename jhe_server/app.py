@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,63 +21,32 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.identity import IdentityProvider, LegacyIdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from jupyter_server.services.contents.manager import AsyncContentsManager
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
 from tornado.routing import PathMatches, Rule
 from traitlets import Bool, Dict, Enum, Float, Int, List, Unicode, default
 
-from . import portal
+from . import log_lines, portal
+from .alone import ExchangeServerApp
 from .commands import default_database
 from .entrance import Entrance
 from .kernels import RENEW_EVERY, KernelToken
+from .safety import ACCEPTABLE
+from .starting import or_not_at_all, refuse_unsafe
+from .stream_places import StreamPlaces
 
 if TYPE_CHECKING:
     from .door import Door
+    from .hub import Hub
     from .opened import Opened
     from .strangers import Strangers
 
 SINGLE_USER = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
-DRAIN = 10.0  # seconds in which requests under way may finish
+LAST_WORDS = 5.0  # seconds in which the store may close after that, before the process ends without it
 STREAMS = 8  # read at once: as many connections again are left for everything else
+STREAMS_EACH = 4  # of which one caller has at most so many
+LOOK_EVERY = 20_000  # milliseconds between two looks at the Hub: is everybody who is in still there?
 IDLE = 2.0  # seconds after the start before the store is opened unasked: the first page comes first
-
-
-class NoContents(AsyncContentsManager):
-    """Alone there are no files to serve: nothing is registered at /files/ either."""
-
-    files_handler_class = None
-
-    def info_string(self) -> str:
-        return "JupyterHealth Exchange: no files are served"
-
-
-class ExchangeServerApp(ServerApp):
-    """The server of `jupyter jhe`: no kernels, no terminals, no files."""
-
-    name = "jupyter-jhe-server"
-    default_services = ("auth", "security")  # type: ignore[assignment]
-
-    @default("contents_manager_class")
-    def _default_contents(self) -> type[NoContents]:
-        return NoContents
-
-    @default("terminals_enabled")
-    def _default_terminals(self) -> bool:
-        return False
-
-    @default("allow_unauthenticated_access")
-    def _default_unauthenticated(self) -> bool:
-        return False
-
-    @default("reraise_server_extension_failures")
-    def _default_reraise(self) -> bool:
-        return True  # there is nothing else to serve
-
-    def init_signal(self) -> None:
-        """Without a terminal the stock server would die of SIGINT before its extensions are stopped."""
-        super().init_signal()
-        signal.signal(signal.SIGINT, self._signal_stop)
 
 
 class ExchangeApp(ExtensionApp):
@@ -135,6 +104,20 @@ class ExchangeApp(ExtensionApp):
     smtp_user = Unicode("", help="The account at the mail server.").tag(config=True)
     smtp_password = Unicode("", help="Its password; set it in a file only you can read.").tag(config=True)
     mail_sender = Unicode("noreply@localhost", help="The address invitations come from.").tag(config=True)
+    hub_email = Unicode(
+        "", help="On a Hub: the address of user {name}, which the Hub then vouches for, as {name}@example.org."
+    ).tag(config=True)
+    hub_groups = Dict(help="On a Hub: roles by Hub group, as {'cardio': {20003: 'member'}}.").tag(config=True)
+    hub_admins_are_superusers = Bool(False, help="On a Hub: its admins, and nobody else of it, are superusers.").tag(
+        config=True
+    )
+    stop_within = Float(10.0, help="Seconds in which what is under way may finish when the server stops.").tag(
+        config=True
+    )
+    accepted_risks = List(Enum(ACCEPTABLE), help="Start all the same: plain_http, readable_files.").tag(config=True)
+    log_lines = Enum(("plain", "json"), "plain", help="json: each line of the log is an object, for a collector.").tag(
+        config=True
+    )
     outbox = Unicode("", help="The outbox folder; `outbox` beside the database unless set.").tag(config=True)
 
     aliases = {"database": "ExchangeApp.database"}
@@ -154,7 +137,21 @@ class ExchangeApp(ExtensionApp):
 
         return GUIDE_PREFIX
 
+    @default("public_url")
+    def _default_public_url(self) -> str:
+        """A Hub that knows its own public address says where its service is."""
+        found = os.environ.get("JUPYTERHUB_PUBLIC_URL", "") if self._is_service else ""
+        return f"{found.rstrip('/')}/jhe" if found else ""
+
+    @default("proxies")
+    def _default_proxies(self) -> int:
+        return int(self._is_service)  # the Hub's own
+
     # -------------------------------------------------------------- where am I
+    @property
+    def _is_service(self) -> bool:
+        return bool(os.environ.get("JUPYTERHUB_SERVICE_NAME")) and not self.client_mode
+
     @property
     def _server(self) -> ServerApp:
         assert self.serverapp is not None
@@ -168,6 +165,12 @@ class ExchangeApp(ExtensionApp):
     def client_mode(self) -> bool:
         """A user's server on a Hub: the Exchange is the Hub's service, not this process's file."""
         return bool(os.environ.get("JUPYTERHUB_USER"))
+
+    @property
+    def hub(self) -> Hub | None:
+        """The Hub whose service this is."""
+        found: Hub | None = getattr(self._server.identity_provider, "hub", None) if self.alone else None
+        return found
 
     @property
     def root(self) -> str:
@@ -190,10 +193,12 @@ class ExchangeApp(ExtensionApp):
     # -------------------------------------------------------------- start
     def initialize_settings(self) -> None:
         self.settings["jhe"] = self
+        if self.log_lines == "json":
+            log_lines.as_json()
         self.started = time.time()
         self._opening = threading.Lock()
         self._ticking: list[PeriodicCallback] = []
-        self.streams = asyncio.Semaphore(STREAMS)
+        self.streams = StreamPlaces(STREAMS, STREAMS_EACH)
         self.site = self._site()
 
     def _site(self) -> str:
@@ -209,12 +214,15 @@ class ExchangeApp(ExtensionApp):
         if self.client_mode:
             self.log.info("jhe: a user's server on a Hub; the Exchange is hosted by the Hub's service")
             return
+        refuse_unsafe(self)
         entrance = Entrance(self, self._server.web_app)
         below = url_path_join(self._server.base_url, ".*") if self.alone else f"{self.root}(?:/.*)?"
         # Not `add_handlers`: Jupyter looks there at the methods of handlers that are not known yet.
         self._server.web_app.default_router.rules.insert(-1, Rule(PathMatches(below), entrance))
         if self.alone:
-            entrance.open()  # alone, a store that cannot be opened is a reason not to start
+            self._server.web_app.settings["log_function"] = log_lines.of_others
+            with or_not_at_all(self):
+                entrance.open()
 
     @property
     def opened(self) -> Opened:
@@ -250,6 +258,8 @@ class ExchangeApp(ExtensionApp):
             self._learn_address(str(serverapp.connection_url).rstrip("/") + "/jhe")
         self._tick(self._flush_strangers, 15_000)
         self._tick(self._renew_token, RENEW_EVERY)
+        if self.hub is not None:
+            self._tick(self._look_at_hub, LOOK_EVERY)
         loop = asyncio.get_running_loop()
         loop.call_later(IDLE, lambda: loop.run_in_executor(None, self._open_quietly))
 
@@ -279,6 +289,12 @@ class ExchangeApp(ExtensionApp):
         if self._opened is not None and self.kernel_token is not None:
             await self._run(self.kernel_token.renew, self.opened.database)
 
+    async def _look_at_hub(self) -> None:
+        from .hub_watch import look
+
+        if self._opened is not None and self.hub is not None:
+            await look(self.hub, self.door, self._run)
+
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
@@ -298,7 +314,7 @@ class ExchangeApp(ExtensionApp):
         self.closing = True
         for callback in self._ticking:
             callback.stop()
-        until = time.monotonic() + DRAIN
+        until = time.monotonic() + self.stop_within
         while self._working and time.monotonic() < until:
             await asyncio.sleep(0.02)
         if self.kernel_token is not None:
@@ -306,7 +322,18 @@ class ExchangeApp(ExtensionApp):
         with self._opening:
             opened = self._opened
         if opened is not None:
-            await asyncio.get_running_loop().run_in_executor(None, opened.close)
+            await self._close(opened)
+
+    async def _close(self, opened: Opened) -> None:
+        """Alone, a store that never answers is not waited for: what it was asked was not acknowledged."""
+        try:
+            closed = asyncio.get_running_loop().run_in_executor(None, opened.close)
+            await asyncio.wait_for(asyncio.shield(closed), LAST_WORDS)
+        except TimeoutError:
+            self.log.error("jhe: stopped without %d requests, none of which was acknowledged", self._working)
+            if self.alone:
+                logging.shutdown()
+                os._exit(1)
 
     def current_activity(self) -> dict[str, int] | None:
         return {"requests": self._working} if self._working else None

@@ -10,7 +10,9 @@ from datetime import timedelta
 from jupyter_core.application import JupyterApp
 from traitlets import Bool, Enum, Float, Int, Unicode, default
 
-from .cli_accounts import ClientCommand, UserCommand
+from .cli_accounts import ClientCommand, LoginCommand, UserCommand
+from .cli_backups import BackupCommand, RestoreCommand
+from .cli_hub import HubCommand
 from .commands import Command, Group
 from .errors import ExchangeError
 from .operator import recorded
@@ -147,17 +149,14 @@ class UpgradeCommand(Command):
 
     name = "jupyter-jhe-upgrade"
     description = __doc__
+    grant = Unicode("", help="PostgreSQL: the service's role, given what it needs and no more.").tag(config=True)
+    aliases = {**Command.aliases, "grant": "UpgradeCommand.grant"}
 
     def run(self, *arguments: str) -> None:
-        from . import migrations
-        from .db import Database
+        from .upgrading import upgrade
 
-        database = Database(self.database)
-        try:
-            done = migrations.upgrade(database)
-        finally:
-            database.close()
-        print(f"schema {migrations.HEAD}: {'upgraded' if done else 'nothing to do'}")
+        for said in upgrade(self.database, self.grant):
+            print(said)
 
 
 class DemoCommand(Command):
@@ -211,15 +210,21 @@ def _parted(argv: list[str]) -> tuple[list[str], list[str]]:
     return ours, theirs
 
 
-SUBCOMMANDS: dict[str, tuple[type[JupyterApp], str]] = {
+# The doctor looks at the server's own settings, so its command is found by name, when it is asked for.
+SUBCOMMANDS: dict[str, tuple[type[JupyterApp] | str, str]] = {
     "demo": (DemoCommand, "Make a demo study once and open JupyterLab on the tour."),
     "seed": (SeedCommand, "Fill an empty database with a small clinic."),
+    "login": (LoginCommand, "Sign this machine in to an Exchange."),
     "token": (TokenCommand, "Print a bearer token for a user."),
     "user": (UserCommand, "Create and lock accounts."),
     "client": (ClientCommand, "Register apps."),
+    "hub": (HubCommand, "A JupyterHub's users."),
     "import": (ImportCommand, "Import patients from a CSV file."),
     "export": (ExportCommand, "Write a study's observations and consents as files."),
     "audit": (AuditCommand, "Verify the audit, print its head."),
+    "doctor": ("jhe_server.doctor.DoctorCommand", "Say what is wrong around the Exchange, and what to do."),
+    "backup": (BackupCommand, "Write the whole store into one file."),
+    "restore": (RestoreCommand, "Put what a backup holds into the database."),
     "upgrade": (UpgradeCommand, "Bring the database to this version's schema."),
 }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,18 +13,22 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Engine, Integer, Select, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
-from .errors import Conflict, InsufficientStorage, Invalid, NotFound, Unavailable
+from .complaints import said_plainly, undecided
+from .errors import Invalid, NotFound
 from .shapes import Listing
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite's AUTOINCREMENT wants the word INTEGER
+APPLICATION = "jupyterhealth-exchange"  # what PostgreSQL lists our connections as
 WRITER_LOCK = 5_402_026  # PostgreSQL advisory lock: one writer at a time, as on SQLite
+CONNECT_WITHIN = 5  # seconds
+# A process that hangs in a transaction would keep every other writer waiting: they are told so, and it is let go.
+TURN = """SELECT set_config('lock_timeout', '30s', true),
+set_config('idle_in_transaction_session_timeout', '300s', true), pg_advisory_xact_lock(:key)"""
 # Tried on a million rows: a large WAL before a checkpoint halves the cost of an insert, and so does a cache that
 # holds the index of random identifiers. Readers are several, and what they read in bulk they read once.
 WRITER_CACHE, READER_CACHE = "PRAGMA cache_size=-131072", "PRAGMA cache_size=-16384"
@@ -75,6 +79,8 @@ def now() -> datetime:
 
 def _engine(url: URL, **more: Any) -> Engine:
     """Without the values of a statement in what its errors say: those are patients'."""
+    if url.get_backend_name() == "postgresql":
+        more.setdefault("connect_args", {"application_name": APPLICATION, **_patience(url)})
     return create_engine(url, hide_parameters=True, **more)
 
 
@@ -85,6 +91,7 @@ class Database:
         self.url = _with_driver(make_url(url))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._one_writer = threading.Lock()
+        self.waited: Callable[[float], None] = lambda seconds: None  # told how long each writer waited for its turn
         if self.is_sqlite:
             _private_file(self.url)
         self._writer, self._readers = self._engines(readers)
@@ -99,24 +106,28 @@ class Database:
             event.listen(writer, "begin", _begin_immediate)
             event.listen(reader, "begin", _begin)
             return writer, reader
+        # A connection is tried before it is lent, so that a database that was restarted is a matter of milliseconds.
         writer = _engine(self.url, pool_pre_ping=True, pool_size=4, max_overflow=8)
         reader = _engine(
             self.url, pool_pre_ping=True, pool_size=readers, max_overflow=readers, isolation_level="REPEATABLE READ"
         )
-        event.listen(writer, "begin", _lock_writer)
+        event.listen(writer, "begin", self._lock)
         event.listen(reader, "begin", _read_only)
         return writer, reader
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A serialised transaction: what was checked in it still holds when it commits."""
-        with self._queue(), _said_plainly(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self._queue(), said_plainly(), Session(self._writer, expire_on_commit=False) as session:
             yield session
+            session.flush()
+            with undecided():
+                session.commit()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A snapshot: every statement sees the same moment, and none can write."""
-        with _said_plainly(), Session(self._readers, expire_on_commit=False) as session, session.begin():
+        with said_plainly(), Session(self._readers, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -125,18 +136,37 @@ class Database:
         if not self.is_sqlite:
             yield
             return
+        asked = time.perf_counter()
         with self._one_writer:
+            self.waited(time.perf_counter() - asked)
             yield
+
+    def _lock(self, connection: Connection) -> None:
+        asked = time.perf_counter()
+        _lock_writer(connection)
+        self.waited(time.perf_counter() - asked)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A bare connection of the writer's engine without pooling, for migrations."""
+        """A bare connection without pooling, to look at the schema."""
+        with self._unpooled(_sqlite_migrator) as engine, engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """One transaction beside which nobody writes, on a connection of its own: for changes of the schema."""
+        with self._unpooled(_sqlite_alone) as engine:
+            event.listen(engine, "begin", _begin_immediate if self.is_sqlite else _lock_patiently)
+            with engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _unpooled(self, sqlite_connect: Callable[[Any, Any], None]) -> Iterator[Engine]:
         engine = _engine(self.url, poolclass=NullPool)
         if self.is_sqlite:
-            event.listen(engine, "connect", _sqlite_migrator)
+            event.listen(engine, "connect", sqlite_connect)
         try:
-            with engine.connect() as connection:
-                yield connection
+            yield engine
         finally:
             engine.dispose()
 
@@ -151,52 +181,13 @@ class Database:
         self._readers.dispose()
 
 
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    """The store's own complaints in the caller's words; none of them carries a value."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise Conflict() from error
-    except DataError as error:
-        raise Invalid("A value does not fit the column it was meant for.") from error
-    except OperationalError as error:
-        if _is_full(error.orig):
-            raise InsufficientStorage() from error
-        if "locked" in str(error.orig) or "busy" in str(error.orig):
-            raise Unavailable(headers={"Retry-After": "1"}) from error
-        raise
-    except NoConnectionFree as error:
-        raise Unavailable(headers={"Retry-After": "5"}) from error
-
-
-# SQLite calls only ENOSPC full; a quota, or a limit on the size of a file, is a write that failed.
-DISK_FULL = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-    "53100",
-}
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the store says that its disk takes no more: SQLite by its code, PostgreSQL by its SQLSTATE."""
-    return bool({getattr(error, "sqlite_errorcode", None), getattr(error, "sqlstate", None)} & DISK_FULL)
-
-
-@contextmanager
-def opening() -> Iterator[None]:
-    """What an operator is told of a store that cannot be opened: the driver's own sentence, which holds no password."""
-    try:
-        yield
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise Unavailable(f"The database cannot be opened: {said}") from error
-
-
 def _with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """How long to wait for a server that does not answer the door, unless the address says it."""
+    return {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_WITHIN}
 
 
 def _private_file(url: URL) -> None:
@@ -231,6 +222,11 @@ def _sqlite_migrator(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
 
 
+def _sqlite_alone(connection: Any, _record: Any) -> None:
+    """Whoever changes the schema waits for its turn; a table made anew must not take along what refers to it."""
+    _settle(connection, "PRAGMA journal_mode=WAL", "PRAGMA busy_timeout=600000", "PRAGMA foreign_keys=OFF")
+
+
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -240,6 +236,11 @@ def _begin(connection: Connection) -> None:
 
 
 def _lock_writer(connection: Connection) -> None:
+    connection.execute(text(TURN), {"key": WRITER_LOCK})
+
+
+def _lock_patiently(connection: Connection) -> None:
+    """However long whoever is there needs: an upgrade of a large store takes its time."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
 
 

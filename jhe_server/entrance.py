@@ -16,6 +16,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import RuleRouter
 from tornado.web import Application
 
+from . import __version__
 from .routes import without_secrets
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 
 class Unopened(JupyterHandler):
-    """What every call hears while the store cannot be opened."""
+    """What every call hears while the store cannot be opened; only that the process lives is true all the same."""
 
     async def prepare(self) -> None:  # type: ignore[override]
-        self.set_status(503)
         self.set_header("Content-Type", "application/json")
+        if self.request.path.rstrip("/") == f"{self.settings['jhe'].root}/health":
+            await self.finish(json.dumps({"status": "ok", "version": __version__}))  # the process lives
+            return
+        self.set_status(503)
         self.set_header("Retry-After", "30")
         await self.finish(json.dumps({"detail": "The Exchange's database cannot be opened; its log says why."}))
 
@@ -37,7 +41,8 @@ class Unopened(JupyterHandler):
 
     def _log(self) -> None:
         """Jupyter would log the whole address and where it was linked from; a secret may stand in either."""
-        self.log.warning("jhe: 503 %s %s", self.request.method, without_secrets(self.request.path))
+        if self.get_status() >= 500:
+            self.log.warning("jhe: 503 %s %s", self.request.method, without_secrets(self.request.path))
 
 
 class Entrance(RuleRouter):

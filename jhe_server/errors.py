@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+NOT_CONSENTED = "The patient has not consented to"  # how the gate's refusal of an upload begins
+
 
 class ExchangeError(Exception):
     """A refusal with a status, a FHIR issue code and one sentence that never holds patient data.

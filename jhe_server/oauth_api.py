@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 
-from . import oauth
+from . import hub_accounts, oauth
 from .admission import SECRETS
 from .calls import JSON, Reply, Request
 from .errors import ExchangeError, TooMany, Unauthenticated, Unavailable
@@ -18,7 +19,7 @@ from .routes import Route
 from .web import ExchangeHandler
 
 # What a careless client might put into an address, where every proxy would log it.
-OUT_OF_PLACE = SECRETS | {"client_secret", "refresh_token", "code_verifier", "password"}
+OUT_OF_PLACE = SECRETS | {"client_secret", "refresh_token", "code_verifier", "password", "subject_token"}
 WORDS = {Unauthenticated: "invalid_token", TooMany: "slow_down", Unavailable: "temporarily_unavailable"}
 
 
@@ -26,6 +27,15 @@ class OAuthHandler(ExchangeHandler):
     """Errors as RFC 6749 (5.2) has them."""
 
     secrets = OUT_OF_PLACE
+
+    async def _introduced(self, request: Request) -> Request:
+        """Whose a Hub's token is, only the Hub knows."""
+        hub, sent = self.exchange.hub, request.sent
+        if hub is None or request.route.verb is not oauth.token or sent.said("grant_type") != oauth.GRANT:
+            return request
+        user = await hub.holder(sent.said("subject_token"), sent.address)
+        user_id = None if user is None else await self.run(hub_accounts.account, self.exchange.door, user)
+        return replace(request, sent=replace(sent, hub_user_id=user_id))
 
     def error_body(self, refusal: ExchangeError) -> dict[str, Any]:
         word = WORDS.get(type(refusal), "server_error" if refusal.status >= 500 else "invalid_request")
@@ -59,11 +69,11 @@ def documents(root: str) -> list[Any]:
 
 
 def _openid(exchange: Any) -> dict[str, Any]:
-    return oauth.openid_configuration(exchange.site)
+    return oauth.openid_configuration(exchange.site, exchange.hub is not None)
 
 
 def _smart(exchange: Any) -> dict[str, Any]:
-    return oauth.smart_configuration(exchange.site)
+    return oauth.smart_configuration(exchange.site, exchange.hub is not None)
 
 
 def _keys(exchange: Any) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from . import api, api_page, fhir_api, migrations, oauth_api, pages_api, public, settings
-from .db import Database, opening
+from . import api, api_page, fhir_api, hub_policy, metrics, oauth_api, pages_api, public, settings, upgrading
+from .complaints import opening
+from .db import Database
 from .door import Door
 from .errors import ExchangeError
+from .hub_policy import HubPolicy
 from .mail import MailSettings
-from .observations import segments
 from .people import owner
+from .readiness import unready
 from .routes import Route, by_pattern
 from .settings import Settings
 from .strangers import Strangers
@@ -35,6 +38,9 @@ class Opened:
 
     def __init__(self, app: ExchangeApp) -> None:
         self.database = open_store(app.database)
+        self.database.waited = metrics.WRITER_WAIT.observe
+        metrics.IN_FLIGHT.set_function(lambda: (app.current_activity() or {}).get("requests", 0))
+        self._asked: asyncio.Future[str | None] | None = None
         self.door = Door(self.database, settings_of(app), app.log)
         self.pool = ThreadPoolExecutor(app.threads, "jhe")
         self.strangers = Strangers(self.door.record)
@@ -44,6 +50,12 @@ class Opened:
             self.kernel_token.register(self.database, self.owner_id)
         # What is here now stays: Python's collector need not walk through all of it again in the middle of an upload.
         gc.freeze()
+
+    def asked_whether_ready(self) -> asyncio.Future[str | None]:
+        """The question under way, else a new one, in a thread like any request's."""
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.get_running_loop().run_in_executor(self.pool, unready, self.database)
+        return self._asked
 
     def _owner(self) -> int:
         with self.database.write() as session:
@@ -70,13 +82,11 @@ def open_store(url: str) -> Database:
     """The store, made or brought up to date."""
     with opening():
         database = Database(url)
-        migrated = migrations.upgrade(database)
-        with database.read() as session:
-            outdated = segments.outdated(session)
-        if migrated or outdated:  # on an ordinary start nothing is written, and nothing loose is looked through
-            with database.write() as session:
-                segments.unseal(session, outdated)
-                segments.seal_all(session)
+        try:
+            upgrading.bring_up_to_date(database)
+        except BaseException:
+            database.close()
+            raise
     return database
 
 
@@ -89,6 +99,7 @@ def settings_of(app: ExchangeApp) -> Settings:
         lookups_per_minute=app.lookups_per_minute,
         lifetimes=settings.lifetimes(app.lifetimes),
         limits=settings.limits(app.limits),
+        hub=_hub_policy(app),
         key_file=Path(app.key_file) if app.key_file else beside(app.database, "signing-key.json"),
         mail=MailSettings(
             host=app.smtp_host,
@@ -102,6 +113,12 @@ def settings_of(app: ExchangeApp) -> Settings:
     )
 
 
+def _hub_policy(app: ExchangeApp) -> HubPolicy | None:
+    if app.hub is None:
+        return None
+    return HubPolicy(app.hub_email, hub_policy.groups(app.hub_groups), app.hub_admins_are_superusers)
+
+
 def beside(url: str, name: str) -> Path:
     """A name in the folder of the database file, or in the working directory where the database is a server."""
     database = Database.file_of(url)
@@ -112,6 +129,7 @@ def handlers(root: str) -> list[Any]:
     """(pattern, handler, arguments) of everything served below a root; whatever matches nothing is a 404 of ours."""
     found: list[Any] = [
         (f"{root}/health/?", public.HealthHandler),
+        (f"{root}/health/ready/?", public.ReadyHandler),
         (f"{root}/?", public.FrontPage),
         *_below(f"{root}/api/v1/", api.ROUTES, ExchangeHandler),
         (rf"{root}/openapi\.json", api_page.DescriptionHandler),

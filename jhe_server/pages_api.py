@@ -5,6 +5,7 @@ What comes in by a form has to come from our own page: it carries a token that b
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,15 @@ class PageHandler(ExchangeHandler):
             raise Forbidden("This page is not shown inside others.")
         await super()._admit()
 
+    async def _introduced(self, request: Request) -> Request:
+        """Who is signed in to the Hub, only the Hub knows; whoever is not yet is sent there first."""
+        if request.route.verb is not sign_in.by_hub or self.exchange.hub is None:
+            return request
+        known = await self._hub_user()
+        if known is None:
+            return replace(request, sent=replace(request.sent, hub_sign_in=self.get_login_url()))
+        return replace(request, sent=replace(request.sent, hub_user_id=known[0]))
+
     def _request(self, path: dict[str, str]) -> Request:
         request = super()._request(path)
         if request.route.method != "GET":
@@ -76,6 +86,7 @@ def _form(path: str, verb: Any, limit: str | None = None) -> Route:
 
 ROUTES = [
     _page("o/sign_in", sign_in.page),
+    _page("o/hub", sign_in.by_hub, writes=True),
     _form("o/sign_in", sign_in.enter, "sign_in"),
     _form("o/sign_out", sign_in.leave),
     _page("o/account", account_page.page),

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from .errors import ExchangeError
+from .hub_policy import HubPolicy
 from .mail import MailSettings
 
 # The address of the guide's invitation link, up to the host and the token.
@@ -27,6 +28,7 @@ class Lifetimes:
     patient_refresh_days: float = 400
     code_seconds: float = 60
     session_hours: float = 12
+    hub_seconds: float = 40
     password_link_hours: float = 48
 
 
@@ -44,6 +46,7 @@ class Settings:
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     limits: Mapping[str, int] = field(default_factory=lambda: LIMITS)
     key_file: Path = Path("signing-key.json")
+    hub: HubPolicy | None = None  # as a JupyterHub's service: what the Hub decides
     mail: MailSettings = field(default_factory=lambda: MailSettings(outbox=Path("outbox")))
 
 

@@ -15,13 +15,13 @@ from . import attempts, audit, browser_sessions, people, settings, tokens
 from .access import Actor
 from .audit import Entry
 from .browser_sessions import COOKIE
-from .errors import Unauthenticated
+from .errors import NotFound, Unauthenticated
 from .people import UserRow, by_email, email_key
 from .routes import Sent
 from .settings import Settings
 from .views import View, go
 
-VIA = "page"
+VIA, HUB = "page", "hub"
 WRONG = "This e-mail and password do not fit together."
 # Where one may be taken after signing in; below our own root, so that no link leads astray.
 NEXT = ("o/authorize?", "o/account", "me")
@@ -30,11 +30,25 @@ Write = Callable[[], AbstractContextManager[Session]]
 
 def page(session: Session, sent: Sent) -> View:
     """The page that asks for e-mail and password."""
-    return _page(sent)
+    return _page(sent, settings.of(session))
 
 
-def _page(sent: Sent, error: str = "", status: int = 200) -> View:
-    return View("sign_in.html", {"next": sent.said("next"), "error": error, "email": sent.said("email")}, status)
+def _page(sent: Sent, known: Settings, error: str = "", status: int = 200) -> View:
+    wanted = sent.said("next")
+    values = {"next": wanted, "error": error, "email": sent.said("email"), "hub": known.hub is not None}
+    return View("sign_in.html", {**values, "hub_next": quote(wanted, safe="")}, status)
+
+
+def by_hub(session: Session, sent: Sent) -> View:
+    """Somebody whom the Hub knows, signed in on our own pages as well; a password of ours is not needed for it."""
+    if sent.hub_sign_in:
+        return View(status=303, location=sent.hub_sign_in)
+    if sent.hub_user_id is None:
+        raise NotFound()
+    actor = tokens.actor_of(session, sent.hub_user_id, HUB)
+    tokens.known_as(session, actor.user_id, HUB)
+    browser_sessions.close(session, sent.cookies.get(COOKIE, ""))
+    return go(sent.root, next_of(sent), browser_sessions.open_for(session, actor.user_id))
 
 
 def enter(session: Session, sent: Sent) -> View:
@@ -53,7 +67,7 @@ def enter(session: Session, sent: Sent) -> View:
 def _checked(write: Write, sent: Sent, account: tuple[int, str | None] | None, known: Settings, entry: Entry) -> View:
     user_id, password_hash = account or (0, None)
     if not people.password_fits(password_hash, sent.said("password")):
-        return _page(sent, WRONG, 401)
+        return _page(sent, known, WRONG, 401)
     with write() as session:
         session.info["settings"] = known
         attempts.forgive(session, "account", email_key(sent.said("email")))

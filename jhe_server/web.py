@@ -13,10 +13,12 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
-from . import negotiation, urlencoded
+from . import metrics, negotiation, urlencoded
 from .admission import AdmissionHandler
 from .attempts import network_of
+from .browser_sessions import COOKIE
 from .calls import ARROW, JSON, Reply, Request
+from .complaints import reason
 from .errors import ExchangeError
 from .routes import MIB, Sent
 
@@ -51,20 +53,33 @@ class ExchangeHandler(AdmissionHandler):
         """Refusals of somebody nobody knows are counted by address."""
         status, recorded = 500, False
         try:
-            reply: Reply = await self.run(self.exchange.door.perform, request)
+            reply: Reply = await self.run(self.exchange.door.perform, await self._introduced(request))
             status, recorded = reply.status, reply.recorded
+            metrics.uploaded(request.route, status, reply.answer)
         except ExchangeError as refusal:
             status, recorded = refusal.status, refusal.recorded
+            metrics.uploaded(request.route, status, None, refusal.detail)
             raise
         finally:
             if request.route.public and 400 <= status < 500 and not recorded:
                 self.exchange.strangers.refused(self.address)
         return reply
 
+    async def _introduced(self, request: Request) -> Request:
+        """The request with what somebody else has to say about who sent it; asked before any transaction begins."""
+        return request
+
     def _place(self) -> AbstractAsyncContextManager[Any]:
         """An open stream keeps a connection of the store; beyond so many they wait here, where waiting costs none."""
         streams = self.route is not None and self.route.streams
-        return self.exchange.streams if self.produced == ARROW or streams else nullcontext()
+        return self.exchange.streams.place(self._whose()) if self.produced == ARROW or streams else nullcontext()
+
+    def _whose(self) -> str:
+        """One sign-in: of a token, of Jupyter's user, or of a browser on our own pages."""
+        if self.credential is not None:
+            return self.credential.token or f"user {self.credential.user_id}"
+        session = self.request.cookies.get(COOKIE)
+        return session.value if session is not None else self.address
 
     def _request(self, path: dict[str, str]) -> Request:
         route = self.route
@@ -139,11 +154,25 @@ class ExchangeHandler(AdmissionHandler):
                     self.write(chunk[start : start + PIECE])
                     await asyncio.wait_for(self.flush(), self.exchange.stalled_after)
             await asyncio.wait_for(self.finish(), self.exchange.stalled_after)
-        except (StreamClosedError, TimeoutError):
-            if isinstance(self.request.connection, HTTP1Connection):
-                self.request.connection.close()
+        except Exception as error:
+            if not self._headers_written:
+                raise  # there is time for an answer that says why
+            self._cut_off(error)
         finally:
             await self.run(chunks.close)  # type: ignore[attr-defined]
+
+    def _cut_off(self, error: Exception) -> None:
+        """Tornado would end the answer as if it were whole: whoever reads it has to see that it is not."""
+        if not isinstance(error, StreamClosedError | TimeoutError):
+            told = (
+                "jhe: %s was cut off (request %s): %s",
+                self.request.path,
+                self.request_id,
+                reason(error.__cause__ or error),
+            )
+            self.log.warning(*told, exc_info=None if isinstance(error, ExchangeError) else error)
+        if isinstance(self.request.connection, HTTP1Connection):
+            self.request.connection.close()
 
     # -------------------------------------------------------------- methods
     @allow_unauthenticated

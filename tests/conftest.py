@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import hypothesis
@@ -31,6 +32,9 @@ from jhe_server.mail import MailSettings
 from jhe_server.opened import open_store
 from jhe_server.people import by_email
 from jhe_server.settings import Settings
+
+if TYPE_CHECKING:
+    from hubs import JupyterHub
 
 ADMIN, MARY, MEGAN = "admin@example.com", "manager_mary@example.com", "member_megan@example.com"
 VICTOR, TOM, MARK = "viewer_victor@example.com", "three_org_tom@example.com", "manager_mark@example.com"
@@ -52,6 +56,14 @@ hypothesis.settings.register_profile(
     "hunt", hypothesis.settings.get_profile("suite"), derandomize=False, max_examples=400
 )
 hypothesis.settings.load_profile("suite")
+
+pytest.register_assert_rewrite("work")  # its assertions say what was found, as those of a test do
+# Faults strike at other moments every time; `JHE_SEED=… python -m tests` repeats a run.
+SEED = int(os.environ.get("JHE_SEED", random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    return f"JHE_SEED={SEED}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -267,6 +279,18 @@ def demo(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("demo")
     shutil.copytree(demo_folder, folder / "jhe-demo")
     yield from _served(f"sqlite:///{folder / 'jhe-demo' / 'data' / 'exchange.sqlite'}", folder)
+
+
+@pytest.fixture(scope="session")
+def hub(
+    postgresql: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[JupyterHub]:
+    """A real JupyterHub whose service the Exchange is, with two labs; its people and its servers are in `hubs`."""
+    from hubs import two_labs
+    from proxies import proxy_command
+
+    proxy = proxy_command(request.config.cache.mkdir("proxy"))
+    yield from two_labs(_named(postgresql, _new_database(postgresql)), tmp_path_factory.mktemp("hub"), proxy)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ TOUR, COHORT, EXPLORE = "00_tour.ipynb", "01_onboard_a_cohort.ipynb", "02_explor
 UMA, JAMILA = "uma.beispiel@example.com", "jamila.mathal@example.com"
 PNG, HTML, TEXT = "image/png", "text/html", "text/plain"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+HUB = "05_on_the_hub.ipynb"
 PHONE, NOOR = "04_a_patients_phone.ipynb", "noor.primer@example.com"
 Shown = dict[str, dict[str, str]]
 
@@ -106,6 +107,13 @@ def test_the_console_opens_and_its_selection_is_a_frame(demo: Exchange) -> None:
     assert first["lines"][TEXT] == "[]"
 
 
+def test_what_a_hub_changes_for_a_researcher_is_nothing(demo: Exchange) -> None:
+    found = run(demo, HUB, MARY)
+    assert "Wearables Lab" in found["my-organizations"][HTML]
+    assert "CGM and blood pressure at home" in found["my-studies"][HTML]
+    assert found["still-there"][TEXT] == "True"
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_committed_notebook_is_valid_and_carries_no_results(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -124,7 +132,7 @@ def test_a_committed_notebook_names_no_place_of_one_machine_and_no_secret(path: 
 
 
 def test_every_shipped_notebook_is_run_here() -> None:
-    assert [path.name for path in SHIPPED] == [TOUR, COHORT, EXPLORE, CONSOLE, PHONE]
+    assert [path.name for path in SHIPPED] == [TOUR, COHORT, EXPLORE, CONSOLE, PHONE, HUB]
 
 
 def test_a_patients_phone_is_invited_answers_uploads_and_withdraws_and_may_do_so_again(demo: Exchange) -> None:

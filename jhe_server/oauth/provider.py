@@ -6,7 +6,6 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from oauthlib.oauth2.rfc6749 import errors
@@ -21,22 +20,15 @@ from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challeng
 from oauthlib.oauth2.rfc6749.tokens import BearerToken
 from sqlalchemy.orm import Session
 
+from .. import settings
 from ..routes import Sent
 from ..tokens import PREFIX
-from . import families, identity
+from . import exchanging, families, identity
+from .answers import Answer
 from .validator import Validator
 
 logging.getLogger("oauthlib").setLevel(logging.INFO)  # at DEBUG it logs codes and tokens
 HERE = "https://exchange.invalid/"  # oauthlib asks for an address and uses only its query, which we keep from it
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What leaves: `body` is JSON in OAuth2's own spelling."""
-
-    status: int
-    body: dict[str, Any] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Provider(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint, IntrospectEndpoint):  # type: ignore[misc]
@@ -83,7 +75,9 @@ def asked(endpoint: Callable[..., Any], sent: Sent) -> Answer:
 
 # ------------------------------------------------------------------ verbs
 def token(session: Session, sent: Sent) -> Answer:
-    """Tokens for a code, for a refresh token, or for a practitioner's key."""
+    """Tokens for a code, for a refresh token, or for a practitioner's key; as a Hub's service, for the Hub's."""
+    if settings.of(session).hub is not None and sent.said("grant_type") == exchanging.GRANT:
+        return exchanging.exchange(session, sent)
     return asked(Provider(session).create_token_response, sent)
 
 

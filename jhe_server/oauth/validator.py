@@ -158,7 +158,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def _replayed(self, used: Any, family: FamilyRow | None) -> bool:
         """Two hold what only one was given: nobody can tell which is the thief, so both have to begin again."""
-        if family is not None and now() - used > GRACE:
+        if family is not None and abs(now() - used) > GRACE:
             tokens.end_family(self.session, family.id)
             tokens.known_as(self.session, family.user_id, families.VIA, "denied")
         return False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .as_fhir import ORGANIZATION, PRACTITIONER, fhir_colleague, fhir_colleagues, fhir_get, fhir_search
 from .reading import get, mine, names, row_of, search, shaped, tree, types, visible
-from .roles import LAST_MANAGER, colleagues, keep_a_manager, remove_user, roles_of, set_role, users
+from .roles import LAST_MANAGER, assign, colleagues, keep_a_manager, remove_user, roles_of, set_role, users
 from .rows import ROOT, MembershipRow, OrganizationRow
 from .shapes import (
     NewOrganization,
@@ -39,6 +39,7 @@ __all__ = [
     "OrganizationSearch",
     "RoleOf",
     "UserOf",
+    "assign",
     "colleagues",
     "create",
     "fhir_colleague",

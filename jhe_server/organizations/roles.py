@@ -60,6 +60,23 @@ def remove_user(session: Session, actor: Actor, organization_id: int, body: User
     _noted(session, row.id, body.jhe_user_id)
 
 
+def assign(session: Session, user_id: int, organization_id: int, role: str | None) -> None:
+    """What somebody beyond the Exchange decides, a Hub's groups: a role in the organization, or None for none.
+
+    It may take the last manager away: whoever is out of the group is out.
+    """
+    membership = session.get(MembershipRow, (organization_id, user_id))
+    if role is None:
+        if membership is not None:
+            session.delete(membership)
+    elif membership is None:
+        session.add(MembershipRow(organization_id=organization_id, user_id=user_id, role=role, since=now()))
+    else:
+        membership.role = role
+    changes.note(session, "role", user_id, [organization_id])
+    session.flush()
+
+
 def keep_a_manager(session: Session, organization_id: int, leaving: int) -> None:
     """Refuse to take the last manager away: nobody but a superuser could give the organization another."""
     managers = (

@@ -1,0 +1,23 @@
+"""Looking at the Hub from time to time: whoever is in with something of ours and is gone from the Hub is out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from . import hub_accounts
+from .door import Door
+from .errors import ExchangeError
+from .hub import Hub
+
+Run = Callable[..., Awaitable[Any]]
+
+
+async def look(hub: Hub, door: Door, run: Run) -> None:
+    """Ask about everybody who is in; a Hub that does not answer, or may not, puts nobody out."""
+    try:
+        if await hub.reads_users():
+            for name in await run(hub_accounts.watched, door):
+                await run(hub_accounts.seen, door, name, await hub.user(name))
+    except ExchangeError as error:
+        hub.log.warning("jhe: looking at the Hub: %s", error.detail)
