@@ -74,13 +74,28 @@ def _filed(outbox: Path, message: EmailMessage) -> str:
     return "outbox"
 
 
+def refused(settings: MailSettings) -> str | None:
+    """Why a mail server would not take our mail; None where it lets us in. Nothing is sent."""
+    try:
+        with _connected(settings) as server:
+            _sign_in(server, settings)
+            server.noop()
+    except (OSError, ValueError) as error:
+        return _why(error)
+    return None
+
+
 def _transmit(settings: MailSettings, message: EmailMessage) -> None:
     with _connected(settings) as server:
-        if settings.tls == "starttls":
-            server.starttls(context=_context(settings))
-        if settings.user:
-            server.login(settings.user, settings.password)
+        _sign_in(server, settings)
         server.send_message(message)
+
+
+def _sign_in(server: smtplib.SMTP, settings: MailSettings) -> None:
+    if settings.tls == "starttls":
+        server.starttls(context=_context(settings))
+    if settings.user:
+        server.login(settings.user, settings.password)
 
 
 def _connected(settings: MailSettings) -> smtplib.SMTP:

@@ -55,3 +55,15 @@ def _settle(named: dict[Path, IO[bytes]]) -> None:
         file.close()
     for path, file in named.items():
         Path(file.name).replace(path)
+    for folder in {path.parent for path in named}:
+        _sync_names(folder)
+
+
+def _sync_names(folder: Path) -> None:
+    """A name is on disk when its folder is; where folders cannot be opened (Windows), the system sees to it."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

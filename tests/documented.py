@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyter_core.application import JupyterApp
 from jupyter_core.paths import jupyter_data_dir
+from traitlets.utils.importstring import import_item
 
 from jhe_server import api, fhir_api, oauth_api
 from jhe_server.access import MANAGER, MEMBER, RULES, VIEWER, Rule
@@ -96,8 +97,8 @@ def commands() -> str:
     )
 
 
-def _command(name: str, found: tuple[type[JupyterApp], str]) -> Iterator[list[str]]:
-    kind, sentence = found
+def _command(name: str, found: tuple[type[JupyterApp] | str, str]) -> Iterator[list[str]]:
+    kind, sentence = import_item(found[0]) if isinstance(found[0], str) else found[0], found[1]
     if not issubclass(kind, Command):
         for sub, below in kind.subcommands.items():
             yield from _command(f"{name} {sub}", below)
