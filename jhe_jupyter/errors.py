@@ -60,7 +60,8 @@ class Unauthenticated(ExchangeError):
     """401: a token that is not, or no longer, good."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()} (The token that was sent is unknown, expired or revoked.)"
+        said = super().__str__()  # where no server spoke, no token was sent
+        return said if self.status is None else f"{said} (The token that was sent is unknown, expired or revoked.)"
 
 
 class Forbidden(ExchangeError):

@@ -21,6 +21,7 @@ CLIENT_ID = "jhe-jupyter"  # the notebook's own client, known to every Exchange
 SCOPE = "openid email offline_access"
 EARLY = 60.0  # seconds before its end at which a token is renewed
 OVER = "The sign-in has ended; call connect() with the address again to sign in anew."
+NO_CODE = "This code opens nothing, or no longer does; sign in again for another."
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,21 @@ class CodeRequest:
     def exchange(self, code: str) -> Tokens:
         """The tokens a code stands for. Raises Unauthenticated where it stands for none."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
-        return tokens_for(self.url, CLIENT_ID, {**form, "code_verifier": self.verifier})
+        try:
+            return tokens_for(self.url, CLIENT_ID, {**form, "code_verifier": self.verifier})
+        except Unauthenticated:
+            raise Unauthenticated(None, NO_CODE) from None
 
 
 def tokens_for(url: str, client_id: str, form: dict[str, Any]) -> Tokens:
     """What the token endpoint of an Exchange answers to a grant."""
     said = post_form(f"{url}/o/token", {"client_id": client_id, **form})
     return Tokens.from_answer(said, client_id)
+
+
+def give_back(url: str, tokens: Tokens) -> None:
+    """End a sign-in at its Exchange: the refresh token, and all that came of it (RFC 7009)."""
+    post_form(f"{url}/o/revoke_token", {"client_id": tokens.client_id, "token": tokens.refresh})
 
 
 def post_form(address: str, form: dict[str, Any]) -> dict[str, Any]:
@@ -66,10 +75,10 @@ def post_form(address: str, form: dict[str, Any]) -> dict[str, Any]:
     except httpx.TransportError as error:
         raise ConnectionLost(None, f"No Exchange answers at {httpx.URL(address).host} ({error}).") from None
     if answer.is_success:
-        said: dict[str, Any] = answer.json()
+        said: dict[str, Any] = answer.json() if answer.content else {}
         return said
     if answer.status_code in (400, 401):
-        raise Unauthenticated(answer.status_code, OVER)
+        raise Unauthenticated(None, OVER)  # it says already what the status would
     raise ExchangeError(answer.status_code, "The Exchange could not renew the sign-in; try again later.")
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import pandas as pd
 
 from . import frames, uploading
+from .by_name import ByName
 from .columns import AGGREGATE
 from .connection import Json
 from .dtypes import copied, memory
 from .errors import Forbidden
 from .fhir import GROUP
-from .names import Names
 from .revalidate import revalidate
 from .tidy import tidy_frame
 from .times import Time, rfc3339
 
 
-class Observations(Names):
+class Observations(ByName):
     """A client whose observations come as frames."""
 
     def observations_df(
@@ -90,8 +90,7 @@ class Observations(Names):
         self, patient_id: Any = None, study_id: Any = None, code: Enum | str | None = None, limit: int | None = None
     ) -> Generator[Json]:
         """Yield FHIR Observation resources, newest first; ids or names, all of them unless `limit` says otherwise."""
-        patient = self._optional(patient_id, self.patient_id)
-        return super().list_observations(patient, self._optional(study_id, self.study_id), code, limit)
+        return super().list_observations(*self._of(patient_id, study_id), code, limit)
 
     def list_observations_df(
         self, patient_id: Any = None, study_id: Any = None, code: Enum | str | None = None, limit: int | None = None
@@ -151,10 +150,6 @@ class Observations(Names):
         except Forbidden:
             return {}
         return {study: policy for study, policy in said.items() if policy is not None}
-
-    @staticmethod
-    def _optional(thing: Any, resolve: Any) -> int | None:
-        return None if thing is None else int(resolve(thing))
 
 
 def _stated(found: pd.DataFrame, query: Json) -> dict[Any, Any]:

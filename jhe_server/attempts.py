@@ -59,10 +59,13 @@ def count(session: Session, kind: str, who: str) -> None:
 
 
 def recent(session: Session, kind: str, who: str) -> int:
-    """The tries of this minute and the one before it."""
-    rows = select(func.sum(AttemptRow.count)).where(
-        AttemptRow.whose == _whose(kind, who), AttemptRow.minute >= _minute() - 1
-    )
+    """The tries of this minute and the one before it, and of the one in which another process may be already.
+
+    What is later still is left from a clock that has been set back since.
+    """
+    minute = _minute()
+    lately = AttemptRow.minute.between(minute - 1, minute + 1)
+    rows = select(func.sum(AttemptRow.count)).where(AttemptRow.whose == _whose(kind, who), lately)
     return int(session.scalar(rows) or 0)
 
 

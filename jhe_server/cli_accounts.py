@@ -1,7 +1,9 @@
-"""`jupyter jhe user …` and `client …`: accounts and apps, at the machine itself."""
+"""`jupyter jhe login`, `user …` and `client …`: a laptop signed in; accounts and apps, at the machine itself."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from traitlets import Bool, List, Unicode
@@ -9,6 +11,20 @@ from traitlets import Bool, List, Unicode
 from .commands import Command, Group
 from .errors import ExchangeError, Invalid
 from .operator import recorded
+
+
+class LoginCommand(Command):
+    """Sign this machine in to an Exchange, so that `jhe.connect(URL)` finds it done."""
+
+    name = "jupyter-jhe-login"
+    description = __doc__
+    takes = ("[URL]", "[--again]", "[--no-browser]", "[--out]")
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """A notebook's sign-in is the client's affair: it takes this process over, with its terminal and status."""
+        sys.stdout.flush()
+        given = sys.argv[2:] if argv is None else argv
+        os.execv(sys.executable, [sys.executable, "-m", "jhe_jupyter.login", *given])  # noqa: S606
 
 
 class UserAddCommand(Command):
@@ -44,7 +60,7 @@ class UserAddCommand(Command):
 
 
 class UserDisableCommand(Command):
-    """Lock an account: from that moment on nothing it is signed in with is good."""
+    """Lock an account: what it is signed in with and its keys end at that moment and for good."""
 
     name = "jupyter-jhe-user-disable"
     description = __doc__
@@ -54,12 +70,11 @@ class UserDisableCommand(Command):
 
     def run(self, *arguments: str) -> None:
         [email] = arguments
-        from . import tokens
+        from .colleagues import disable
 
         with self.store() as database, recorded(database, "colleagues.update_practitioner", 1) as session:
             user = _user(session, email)
-            user.disabled = not self.undo
-            tokens.revoke_all(session, user.id)
+            disable(session, user, not self.undo)
         print(f"user {user.id} {'enabled' if self.undo else 'disabled'}")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from . import audit, changes, mail, organizations, passwords, people, practitioner_clients, settings, tokens
+from . import audit, changes, mail, organizations, passwords, people, practitioner_clients, settings
 from .access import Actor
 from .db import now
 from .errors import Conflict, Forbidden, Invalid
@@ -81,12 +81,12 @@ def update_practitioner(session: Session, actor: Actor, practitioner_id: int, bo
     row, user = people.account(session, practitioner_id)
     if body.disabled and user.id == actor.user_id:
         raise Forbidden("You cannot disable your own account.")
-    readdressed = people.change_email(session, user, body.email)
-    if readdressed or body.disabled:
-        tokens.revoke_all(session, user.id)
-    if readdressed:
-        _lock_out(session, user)
-    for name in ("first_name", "last_name", "disabled"):
+    if people.change_email(session, user, body.email):
+        user.password_hash = None  # the old addressee may know it
+        practitioner_clients.end_everything(session, user.id)
+    if body.disabled is not None:
+        disable(session, user, body.disabled)
+    for name in ("first_name", "last_name"):
         if (value := getattr(body, name)) is not None:
             setattr(user, name, value)
     row.last_updated = now()
@@ -96,7 +96,8 @@ def update_practitioner(session: Session, actor: Actor, practitioner_id: int, bo
     return people.practitioner(session, actor, practitioner_id)
 
 
-def _lock_out(session: Session, user: UserRow) -> None:
-    """What the old addressee may know: the password and the keys."""
-    user.password_hash = None
-    practitioner_clients.remove_all(session, user.id)
+def disable(session: Session, user: UserRow, disabled: bool = True) -> None:
+    """Lock an account, or unlock it again: what it was signed in with and its keys have ended for good."""
+    user.disabled = disabled
+    if disabled:
+        practitioner_clients.end_everything(session, user.id)

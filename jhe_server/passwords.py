@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy.orm import Session
 
-from . import attempts, mail, password_links, people, practitioner_clients, settings, tokens
+from . import attempts, mail, password_links, people, practitioner_clients, settings
 from .audit import Entry
 from .errors import Gone, Invalid
 from .people import UserRow, by_email, email_key
@@ -46,21 +46,24 @@ def send_link(session: Session, sent: Sent) -> View:
 
 
 def _mailed(write: Write, email: str, known: Settings) -> None:
+    """Nobody waits for it, so the log is where its failure is told."""
     try:
-        _mail(write, email, known)
-    except Exception as error:  # nobody waits for it; its words may hold the address
-        logging.getLogger("jhe").error("jhe: a link for a password could not be mailed (%s)", type(error).__name__)
+        outcome = _mail(write, email, known)
+    except Exception as error:  # its words may hold the address
+        outcome = f"failed: {type(error).__name__}"
+    if outcome.startswith("failed"):
+        logging.getLogger("jhe").error("jhe: a link for a password could not be mailed (%s)", outcome)
 
 
-def _mail(write: Write, email: str, known: Settings) -> None:
+def _mail(write: Write, email: str, known: Settings) -> str:
     with write() as session:
         user = by_email(session, email)
         if user is None or user.disabled:
-            return
+            return "nobody"
         session.info["settings"] = known
         link = link_for(session, user)
         words = mail.password_message(sender=known.mail.sender, to=user.email, link=link, hours=hours(known))
-    mail.send(known.mail, words)
+    return mail.send(known.mail, words)
 
 
 def hours(known: Settings) -> float:
@@ -110,8 +113,7 @@ def _changed(write: Write, sent: Sent, link: str, known: Settings, entry: Entry)
         session.info["settings"] = known
         user = _user_of(session, link)  # once more: of two at once, one finds the link used
         user.password_hash = password_hash
-        tokens.revoke_all(session, user.id)  # the link as well
-        practitioner_clients.remove_all(session, user.id)
+        practitioner_clients.end_everything(session, user.id)  # the link as well
         secret = opened(session, sent, user.id, entry)
     return go(sent.root, "o/account", secret)
 

@@ -106,10 +106,11 @@ def remove(session: Session, actor: Actor, practitioner_client_id: int) -> None:
     audit.note(session, count=1)
 
 
-def remove_all(session: Session, user_id: int) -> None:
-    """Delete all the keys of a user, and what was got with them."""
+def end_everything(session: Session, user_id: int) -> None:
+    """End all that acts for a user: keys and what was got with them, tokens, apps, browsers, links on their way."""
     for row in session.scalars(select(PractitionerClientRow).where(PractitionerClientRow.user_id == user_id)).all():
         _remove(session, row)
+    tokens.revoke_all(session, user_id)
 
 
 def _remove(session: Session, row: PractitionerClientRow) -> None:

@@ -33,7 +33,7 @@ class Strangers:
     def flush(self, everything: bool = False) -> None:
         this_minute = int(time.time() // 60)
         with self._lock:
-            closed = {key: n for key, n in self._counts.items() if everything or key[0] < this_minute}
+            closed = {key: n for key, n in self._counts.items() if everything or key[0] != this_minute}
             for key in closed:
                 del self._counts[key]
         while closed:

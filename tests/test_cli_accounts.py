@@ -73,3 +73,14 @@ def test_an_app_is_registered_and_its_secret_printed_once(commands: CommandLine)
     assert "already exists" in commands.run("client", "add", "my APP", expect=1)
     refused = commands.run("client", "add", "Odd", "--redirect-uri=http://a.example/cb", expect=1)
     assert "https://" in refused
+
+
+def test_a_name_on_the_hub_is_given_to_an_account_and_taken_from_it(commands: CommandLine) -> None:
+    token = commands.run("token", "member_megan@example.com").strip()
+    assert commands.run("hub", "users") == ""
+    assert commands.run("hub", "link", "megan", "member_megan@example.com") == "megan is user 10003\n"
+    assert commands.run("hub", "users") == "megan\tmember_megan@example.com\n"
+    assert "megan is nobody's" in commands.run("hub", "unlink", "megan")
+    assert not _works(commands.url, token), "what the name opened is closed"
+    assert "under this name" in commands.run("hub", "unlink", "megan", expect=1)
+    assert "No practitioner" in commands.run("hub", "link", "megan", "ll_patient_peter@example.com", expect=1)

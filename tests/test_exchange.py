@@ -351,6 +351,44 @@ def test_the_fhir_side_says_what_it_is(mary: Exchange) -> None:
     assert len(listed) == 2
 
 
+def test_the_fhir_side_understands_names_and_refuses_those_nobody_has(mary: Exchange) -> None:
+    study = mary.get_study(30001)
+    by_id = mary.get_fhir("Patient", study_id=30001)
+    assert by_id["total"] > 0
+    for named in (study, study["name"], f" {study['name'].upper()}"):
+        assert mary.get_fhir("Patient", study_id=named)["total"] == by_id["total"]
+    peter = [one["id"] for one in mary.list_fhir("Observation", patient_id=40001)]
+    assert [one["id"] for one in mary.list_fhir("Observation", patient_id=PETER, study_id=study)] == peter
+    for call in (mary.get_fhir, mary.list_fhir):
+        with pytest.raises(jhe.UnknownName, match="No study is called 'no such study'"):
+            call("Patient", study_id="no such study")
+        with pytest.raises(jhe.UnknownName, match="No patient is called"):
+            call("Observation", patient_id="nobody@example.com")
+
+
+def test_whatever_asks_for_an_id_takes_a_name_or_the_object(mary: Exchange) -> None:
+    study, peter = mary.get_study(30001), mary.get_patient(40001)
+    home = mary.get_organization(study["organization"]["id"])
+    for named in (study["name"], study):
+        assert mary.get_study(named) == study
+        assert {one["id"] for one in mary.list_patients(study_id=named)} >= {40001}
+        assert list(mary.list_study_consents(named)) == list(mary.list_study_consents(30001))
+        assert list(mary.list_followup(named)) == list(mary.list_followup(30001))
+    for named in (PETER, peter, "Petersen, Peter"):
+        assert mary.get_patient(named) == peter
+        assert mary.get_patient_consents(named) == mary.get_patient_consents(40001)
+        assert list(mary.list_consent_history(named)) == list(mary.list_consent_history(40001))
+        assert list(mary.list_invitations(named)) == list(mary.list_invitations(40001))
+    for named in (home["name"], home):
+        assert mary.get_organization(named) == home
+        assert {one["id"] for one in mary.list_studies(organization_id=named)} >= {30001}
+        assert list(mary.list_organization_users(named)) == list(mary.list_organization_users(home["id"]))
+    with pytest.raises(jhe.UnknownName, match="No study is called 'Lungs'"):
+        mary.get_study("Lungs")
+    with pytest.raises(jhe.NotFound):
+        mary.get_study(39999)
+
+
 def test_following_up_names_everybody_of_a_study(mary: Exchange) -> None:
     frame = mary.followup_df(study=STUDY)
     assert list(frame.columns) == list(lists.FOLLOWUP)

@@ -306,18 +306,34 @@ def test_a_users_server_on_a_hub_hosts_no_exchange(request: pytest.FixtureReques
 
 
 # ------------------------------------------------------------------ alone
+def jupyters_token(exchange: Exchange) -> str:
+    """What Jupyter made for itself, as only the account that runs the server can read it."""
+    [said] = (exchange.folder / "home" / "runtime").glob("jpserver-*.json")
+    return str(json.loads(said.read_text())["token"])
+
+
+def test_alone_the_start_says_where_it_is_and_how_one_gets_in(shared_exchange: Exchange) -> None:
+    """Jupyter would print an address with a token in it, which opens nothing here."""
+    said = shared_exchange.log.read_text()
+    assert f"The JupyterHealth Exchange is at http://localhost:{shared_exchange.port}/jhe" in said
+    assert f"jupyter jhe login http://localhost:{shared_exchange.port}/jhe" in said
+    assert "jupyter jhe user add" in said
+    assert "?token=" not in said
+    assert jupyters_token(shared_exchange) not in said
+
+
 @pytest.mark.parametrize(
     "path",
     ["api/kernels", "api/contents", "api/terminals", "api/sessions", "files/x", "lab", "tree", "nbconvert/html/x"],
 )
 def test_alone_there_are_no_kernels_files_or_pages(shared_exchange: Exchange, path: str) -> None:
-    token = shared_exchange.log.read_text().partition("?token=")[2].split()[0]
+    token = jupyters_token(shared_exchange)
     root = f"http://127.0.0.1:{shared_exchange.port}/{path}"
     assert httpx.get(root, headers={"Authorization": f"token {token}"}, trust_env=False).status_code == 404
 
 
 def test_alone_jupyters_own_token_is_nobody(shared_exchange: Exchange) -> None:
-    token = shared_exchange.log.read_text().partition("?token=")[2].split()[0]
+    token = jupyters_token(shared_exchange)
     for scheme in ("token", "Bearer"):
         nobody(shared_exchange.as_(None).get("api/v1/patients", headers={"Authorization": f"{scheme} {token}"}))
 

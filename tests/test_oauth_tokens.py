@@ -16,6 +16,7 @@ from phones import bearer, connected, invited, refresh
 from refusals import refused
 from sqlalchemy import select, update
 
+from jhe_server.audit import AuditRow
 from jhe_server.authorization_codes import CodeRow
 from jhe_server.db import now
 from jhe_server.people import by_email
@@ -87,6 +88,10 @@ def test_a_refresh_token_that_comes_back_ends_its_family(shared_exchange: Exchan
     second = app.refresh(first["refresh_token"]).json()
     _later(shared_exchange, RefreshRow)
     assert denied(app.refresh(first["refresh_token"])) == "invalid_grant"
+    with shared_exchange.database.read() as session:
+        row = session.scalar(select(AuditRow).order_by(AuditRow.seq.desc()).limit(1))
+    assert row is not None
+    assert (row.verb, row.actor_id, row.outcome) == ("oauth.token", 10002, "denied"), "whose family it was is on record"
     for token in (first, second):
         assert not works(shared_exchange, token["access_token"])
     assert denied(app.refresh(second["refresh_token"])) == "invalid_grant"

@@ -11,7 +11,7 @@ from email.policy import default
 import pytest
 from apps import App, registered, works
 from browsers import Browser
-from conftest import ADMIN, MARK, MARY, MEGAN, PAMELA, PERCY, TOM, VICTOR, Exchange, wait_for
+from conftest import ADMIN, MARK, MARY, MEGAN, PAMELA, PASSWORD, PERCY, TOM, VICTOR, Exchange, wait_for
 from sqlalchemy import delete, update
 
 from jhe_server.attempts import AttemptRow
@@ -141,6 +141,12 @@ def test_a_link_names_where_we_are_and_never_where_the_caller_says_we_are(shared
     assert browser.http.get("o/sign_in", headers={"Host": "evil.example", "Accept": "text/html"}).status_code == 403
     wait_for(lambda: len(_mails(shared_exchange)) > before, 20)
     assert "evil.example" not in _mails(shared_exchange)[-1]
+    del forged["Accept"]
+    forged["Host"] = "127.0.0.1:1"
+    body = {"patientId": 40001, "clientId": 1}
+    invited = shared_exchange.as_(MEGAN).post("api/v1/invitation", headers=forged, json=body)
+    assert f"/localhost:{shared_exchange.port}_" in invited.json()["invitationLink"]
+    assert "evil.example" not in invited.text
 
 
 def test_links_are_mailed_a_few_times_and_not_more(shared_exchange: Exchange) -> None:
@@ -159,6 +165,29 @@ def test_one_address_has_a_few_dozen_mails_sent_and_not_more(shared_exchange: Ex
         browser.open("o/forgotten")
         answers.append(browser.submit("forgotten", email=f"somebody{number}@example.com").status_code)
     assert answers == [200] * 30 + [429] * 2
+
+
+def test_whoever_guesses_links_is_stopped_and_guesses_no_passwords_either(shared_exchange: Exchange) -> None:
+    browser, links = Browser(shared_exchange), Browser(shared_exchange)
+    browser.open("o/sign_in")
+    answers = [links.open(f"o/password/guess{number}").status_code for number in range(32)]
+    assert answers == [410] * 30 + [429] * 2
+    assert browser.submit("sign_in", email=MARY, password=PASSWORD).status_code == 429
+    assert shared_exchange.as_(MARY).get("api/v1/users/profile").status_code == 200, "who has a token is let alone"
+
+
+def test_a_mail_that_cannot_be_sent_keeps_none_back_and_leaves_no_name(shared_exchange: Exchange) -> None:
+    """The outbox is gone for a while: the answer is as ever, the log says what failed but not to whom."""
+    hidden = shared_exchange.outbox.rename(shared_exchange.outbox.with_name("elsewhere"))
+    shared_exchange.outbox.write_text("a file where the folder was")
+    browser = Browser(shared_exchange)
+    browser.open("o/forgotten")
+    assert browser.submit("forgotten", email=MARK).status_code == 200
+    wait_for(lambda: "could not be mailed" in shared_exchange.log.read_text(), 20)
+    shared_exchange.outbox.unlink()
+    hidden.rename(shared_exchange.outbox)
+    assert MARK not in shared_exchange.log.read_text()
+    assert _link(shared_exchange, PAMELA)
 
 
 def test_guessing_one_account_is_stopped_whoever_guesses_and_however_many_at_once(shared_exchange: Exchange) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx
 import pytest
 from apps import App, registered, works
 from browsers import Browser
-from conftest import MARK, MARY, PASSWORD, TOM, Exchange
+from conftest import MARK, MARY, PASSWORD, TOM, Clinic, Exchange
 from phones import bearer
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
+from sqlalchemy.orm import Session
 
-from jhe_server.audit import AuditRow
+from jhe_server import sign_in
+from jhe_server.audit import AuditRow, Entry
 from jhe_server.browser_sessions import BrowserSessionRow
 from jhe_server.db import now
+from jhe_server.people import by_email
+from jhe_server.routes import Sent
 from jhe_server.tokens import FamilyRow
 
 STRANGER = "nobody@example.com"
@@ -114,6 +120,42 @@ def test_an_account_that_does_not_exist_costs_the_same_work(monkeypatch: pytest.
     assert not people.password_fits(None, "nobody's password"), "nobody's password is nobody's"
     assert len(asked) == 4
     assert {one.rpartition("$")[0].rpartition("$")[0] for one in asked} == {own.rpartition("$")[0].rpartition("$")[0]}
+
+
+def test_an_account_that_does_not_exist_asks_the_store_as_much(clinic: Clinic) -> None:
+    """Whoever is unknown, locked out or without a password yet costs the statements of a wrong one."""
+    with clinic.database.write() as session:
+        locked, without = by_email(session, TOM), by_email(session, MARK)
+        assert locked is not None
+        assert without is not None
+        locked.disabled, without.password_hash = True, None
+    asked = {}
+    for email in (MARY, STRANGER, TOM, MARK):
+        entry, statements = Entry(verb="sign_in.enter"), []
+        with clinic.database.write() as session, noted(session, statements):
+            session.info.update(settings=clinic.settings, audit=entry)
+            sign_in.enter(session, Sent(form=(("email", email), ("password", "wrong"))))
+            afterwards = session.info["afterwards"]
+        assert afterwards(clinic.database.write).status == 401
+        asked[email] = statements
+        assert entry.actor_id is None
+    assert asked[MARY]
+    assert [asked[email] for email in (STRANGER, TOM, MARK)] == [asked[MARY]] * 3
+
+
+@contextmanager
+def noted(session: Session, statements: list[str]) -> Iterator[None]:
+    """Every statement a session sends."""
+    connection = session.connection()
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        statements.append(statement)
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
 
 
 class _Counting:

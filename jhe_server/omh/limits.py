@@ -1,7 +1,7 @@
 """What no body can produce: one generous row per leaf, each with the record or the definition it comes from.
 
-A record says what was seen once and the limit stands well beyond it; where nothing is recorded the source is a
-definition, or says what the limit would take.
+A record says what was seen once and the limit stands well beyond it. Where nothing is recorded, the limit is a
+definition, or our own (`our bound: …`, with what it would take to reach it).
 """
 
 from __future__ import annotations
@@ -38,20 +38,27 @@ _COUNTS = "number_of_awakenings rem_sleep_episode_count light_sleep_episode_coun
 
 _PRESSURE = "over 480/350 mmHg in weight lifting, doi:10.1152/jappl.1985.58.3.785"
 _TACHYCARDIA = "600/min for some 20 s, a case report of 2012 ('Mouse heart rate in a human')"
-_GLUCOSE = "2,656 mg/dL (M. Buonocore, 2008, Guinness World Records)"
-_TEMPERATURE = "11.8 °C (Kraków, 2014) to 46.5 °C (W. Jones, 1980), both Guinness World Records; skin is cooler"
-_METABOLIC = "a MET is 3.5 mL of oxygen/kg/min; the highest uptakes reported are about 100, or 29 MET"
-_LUNGS = "9.38 L in a rower (P. Reed, The Independent, 2006)"
-_WEIGHT = "212 g (Kwek Yu Xuan, 2020) to 635 kg, estimated (J. Minnoch, 1978), both Guinness World Records"
-_HEIGHT = "24 cm at birth (Kwek Yu Xuan, 2020) to 2.72 m (R. Wadlow), both Guinness World Records"
-_RESPIRATION = "six times the newborn's median of 44/min, doi:10.1016/S0140-6736(10)62226-X"
-_ENERGY = "100 days of the Tour de France at five times the basal rate (Westerterp, J Appl Physiol 1986)"
-_STEPS = "a step a metre, a month at the pace of the 24-hour record, 319.6 km (A. Sorokin, 2022)"
+_RR_INTERVAL = "our bound: below, more than the heart rate's limit; above, two minutes without a beat"
+_GLUCOSE = "2,656 mg/dL (M. P. Buonocore, 2008, Guinness World Records)"
+_TEMPERATURE = (
+    "11.8 °C (Kraków, 2014) to 46.5 °C (W. Jones, 1980), both Guinness World Records; our bound: skin is cooler"
+)
+_METABOLIC = "a MET is 3.5 mL of oxygen/kg/min by definition; 97.5 or 28 MET reported (O. Svendsen, 2012)"
+_LUNGS = "9.38 L in a rower (P. Reed, The Independent, 2006), 11.68 L reported of him later"
+_WEIGHT = "212 g (Kwek Yu Xuan, The Straits Times, 2021) to 635 kg, an estimate (J. Minnoch, Guinness World Records)"
+_HEIGHT = "24 cm at birth (Kwek Yu Xuan, i, 2021) to 2.72 m (R. Wadlow, Guinness World Records)"
+_RESPIRATION = "our bound: nearly seven times the newborn's median of 44/min, doi:10.1016/S0140-6736(10)62226-X"
+_OXYGEN_FLOW = "our bound: three times the 60 L/min of high-flow nasal therapy, PMC5359952"
+_ENERGY = "our bound: 128 days like the hardest of a Tour de France, 32.7 MJ, doi:10.1055/s-2007-1024951"
+_STEPS = "our bound: a step a metre, a month at the pace of the 24-hour record, 319.6 km (A. Sorokin, 2022)"
+_SPEED = "82 m/s on a bicycle behind a dragster (D. Mueller-Korenek, 2018)"
+_DISTANCE = "our bound: seven times the year's cycling record, 139,326 km (A. Coker, 2017, Guinness World Records)"
+_LIFETIME = "the longest documented human life (J. Calment, 1875-1997)"
 
 # leaves (by name) | their units, or unit -> factor to the unit the bounds are in | low | high | source
 _ROWS: tuple[tuple[str, dict[str, float], float, float, str], ...] = (
     ("heart_rate", {"beats/min": 1}, 0, 700, _TACHYCARDIA),
-    ("rr_interval", {"ms": 1}, 50, 120_000, "the heart rate's limit below; two minutes without a beat above"),
+    ("rr_interval", {"ms": 1}, 50, 120_000, _RR_INTERVAL),
     ("systolic_blood_pressure", {"mmHg": 1}, 0, 600, _PRESSURE),
     ("diastolic_blood_pressure", {"mmHg": 1}, 0, 500, _PRESSURE),
     ("blood_glucose", {"mg/dL": 1, "mmol/L": 18.0182}, 1, 3000, _GLUCOSE),
@@ -59,21 +66,21 @@ _ROWS: tuple[tuple[str, dict[str, float], float, float, str], ...] = (
     ("body_temperature", {"F": 1}, 32, 122, _TEMPERATURE),
     ("body_temperature", {"K": 1}, 273.15, 323.15, _TEMPERATURE),
     ("oxygen_saturation", {"%": 1}, 0, 100, "a share of the whole"),
-    ("supplemental_oxygen_flow_rate", {"L/min": 1}, 0, 200, "high-flow nasal therapy gives up to 60 L/min, PMC5359952"),
+    ("supplemental_oxygen_flow_rate", {"L/min": 1}, 0, 200, _OXYGEN_FLOW),
     ("respiratory_rate", {"breaths/min": 1}, 0, 300, _RESPIRATION),
     ("body_weight", _TO_GRAM, 100, 1_000_000, _WEIGHT),
     ("body_height", _TO_METRE, 0.1, 3, _HEIGHT),
     ("forced_vital_capacity", {"L": 1}, 0, 20, _LUNGS),
-    ("forced_expiratory_volume_1_second", {"L": 1}, 0, 20, "never more than the forced vital capacity"),
+    ("forced_expiratory_volume_1_second", {"L": 1}, 0, 20, "by definition never more than the forced vital capacity"),
     ("step_count", {"steps": 1}, 0, 10_000_000, _STEPS),
     ("base_movement_quantity", {"steps": 1}, 0, 10_000_000, "as step_count"),
-    (_SLEEP, _TO_HOUR, 0, 744, "a month of 31 days, the longest denominator the schemas name"),
-    (_ACTIVITY, _TO_HOUR, 0, 122 * 8765.82, "the longest documented human life (J. Calment, 1875-1997)"),
+    (_SLEEP, _TO_HOUR, 0, 744, "our bound: a month of 31 days, the longest denominator the schemas name"),
+    (_ACTIVITY, _TO_HOUR, 0, 122 * 8765.82, _LIFETIME),
     (_PERCENTAGES, {"%": 1}, 0, 100, "a share of the whole"),
-    (_COUNTS, {"": 1}, 0, 100_000, "more than two a minute for a month"),
-    ("distance", _TO_METRE, 0, 1e9, "seven times the year's cycling record, 139,326 km (A. Coker, 2017)"),
-    ("cumulative_elevation_gain", _TO_METRE, 0, 1e9, "never more than the distance"),
-    ("average_speed", _TO_SPEED, 0, 100, "82 m/s by bicycle behind a dragster (D. Mueller-Korenek, 2018)"),
+    (_COUNTS, {"": 1}, 0, 100_000, "our bound: more than two a minute for a month"),
+    ("distance", _TO_METRE, 0, 1e9, _DISTANCE),
+    ("cumulative_elevation_gain", _TO_METRE, 0, 1e9, "by definition never more than the distance"),
+    ("average_speed", _TO_SPEED, 0, 100, _SPEED),
     ("kcal_burned", {"kcal": 1}, 0, 1_000_000, _ENERGY),
     ("met_value", {"": 1}, 0, 50, _METABOLIC),
 )
