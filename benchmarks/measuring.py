@@ -25,12 +25,12 @@ def machine() -> str:
 
 
 @contextlib.contextmanager
-def served(file: Path) -> Iterator[tuple[str, int]]:
-    """A server of our own on a free port: its address and its process id."""
+def served(file: Path, store: str | None = None) -> Iterator[tuple[str, int]]:
+    """A server of our own on a free port, on that file or another store: its address and its process id."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    command = [sys.executable, "-m", "jhe_server", f"--port={port}", f"--database=sqlite:///{file}"]
+    command = [sys.executable, "-m", "jhe_server", f"--port={port}", f"--database={store or f'sqlite:///{file}'}"]
     with (file.parent / "server.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=file.parent)
     url = f"http://127.0.0.1:{port}/jhe"
