@@ -16,7 +16,7 @@ import httpx
 from .errors import ConnectionLost, Unauthenticated
 from .kept_tokens import Tokens
 from .oauth import CodeRequest
-from .transport import is_loopback, server_url
+from .transport import client, server_url
 
 PATIENCE = 300.0  # seconds for somebody to look for a password
 DONE = b"<!doctype html><title>Signed in</title><p>You are signed in. You can close this page and go back.</p>"
@@ -38,7 +38,7 @@ def exchange_at(url: str) -> str:
 def _document(url: str) -> dict[str, Any] | None:
     """What an Exchange says of itself, if one is there."""
     try:
-        with httpx.Client(trust_env=not is_loopback(httpx.URL(url)), timeout=30.0) as http:
+        with client(url, timeout=30.0) as http:
             answer = http.get(f"{url}/o/.well-known/openid-configuration")
             said = answer.json() if answer.is_success else {}
     except httpx.TransportError as error:

@@ -12,7 +12,7 @@ import httpx
 
 from .errors import refusal
 from .remembered import Answer, Remembered
-from .transport import REPEATABLE, Arriving, TokenAuth, is_loopback, receive, send, server_url
+from .transport import REPEATABLE, Arriving, TokenAuth, client, receive, send, server_url
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -44,12 +44,8 @@ class Connection:
         timeout: float = 60.0,
     ) -> None:
         self._url = server_url(url)
-        self._http = httpx.Client(
-            auth=auth or TokenAuth(token, token_file),
-            transport=transport,
-            timeout=timeout,
-            trust_env=not is_loopback(self._url),
-        )
+        signed = auth or TokenAuth(token, token_file)
+        self._http = client(self._url, auth=signed, transport=transport, timeout=timeout)
         self._remembered = Remembered()
         weakref.finalize(self, self._http.close)  # a notebook never closes anything
 

@@ -15,7 +15,7 @@ import httpx
 
 from .errors import ConnectionLost, ExchangeError, Unauthenticated
 from .kept_tokens import Keeper, Tokens
-from .transport import is_loopback
+from .transport import client
 
 CLIENT_ID = "jhe-jupyter"  # the notebook's own client, known to every Exchange
 SCOPE = "openid email offline_access"
@@ -70,7 +70,7 @@ def give_back(url: str, tokens: Tokens) -> None:
 def post_form(address: str, form: dict[str, Any]) -> dict[str, Any]:
     """Post a form and return the answer; a refusal becomes Unauthenticated, silence ConnectionLost."""
     try:
-        with httpx.Client(trust_env=not is_loopback(httpx.URL(address)), timeout=30.0) as http:
+        with client(address, timeout=30.0) as http:
             answer = http.post(address, data=form)
     except httpx.TransportError as error:
         raise ConnectionLost(None, f"No Exchange answers at {httpx.URL(address).host} ({error}).") from None

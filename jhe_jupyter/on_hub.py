@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from .errors import ExchangeError, Unauthenticated
-from .transport import is_loopback, send, server_url
+from .transport import client, send, server_url
 
 SERVICE = "services/jhe/jhe"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -66,7 +66,7 @@ class Exchanged(httpx.Auth):
         self._url, self._hub_token = str(server_url(place.url)), place.token
         self._one_at_a_time = threading.Lock()
         self._token, self._expires = "", 0.0
-        self._http = httpx.Client(trust_env=not is_loopback(httpx.URL(self._url)), timeout=30.0)
+        self._http = client(self._url, timeout=30.0)
         weakref.finalize(self, self._http.close)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import ssl
 import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -188,3 +190,15 @@ def server_url(url: str | httpx.URL) -> httpx.URL:
 def is_loopback(url: httpx.URL) -> bool:
     """Whether the address is this machine: then proxies of the environment must not stand between."""
     return url.host in {"localhost", "127.0.0.1", "::1"} or url.host.startswith("127.")
+
+
+def client(url: httpx.URL | str, **more: Any) -> httpx.Client:
+    """An HTTP client for an address; the certificates it trusts are read once, which takes longer than a question."""
+    trusted = not is_loopback(httpx.URL(url))
+    return httpx.Client(**more, trust_env=trusted, verify=_certificates(trusted))
+
+
+@cache
+def _certificates(trust_env: bool) -> ssl.SSLContext:
+    """Whom to trust; where the environment may say so (`SSL_CERT_FILE`), as it says when first asked."""
+    return httpx.create_ssl_context(trust_env=trust_env)
