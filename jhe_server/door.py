@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +25,7 @@ from .complaints import reason
 from .db import Database, recall, remember
 from .errors import ExchangeError, Forbidden, Invalid, Unauthenticated, Unavailable
 from .recording import Recorder
-from .routes import Sent
+from .routes import MIB, Sent
 from .settings import Settings
 from .shapes import Listing, Page
 
@@ -50,6 +51,7 @@ class Door:
     def __init__(self, database: Database, settings: Settings, log: logging.Logger | None = None) -> None:
         self.database = database
         self._recorder = Recorder(database)
+        self._room = threading.BoundedSemaphore(2)  # one that is read, one that is written
         self.settings = settings
         self.log = log or logging.getLogger("jhe")
 
@@ -73,7 +75,7 @@ class Door:
     def _limited(self, request: Request, entry: Entry) -> Reply:
         """A call of somebody nobody knows: refused once too many from that address were, and counted if refused."""
         kind, address = request.route.limit, request.sent.address
-        if kind is None:
+        if kind is None or request.sent.hub_user_id is not None:  # whom the Hub knows is not guessing
             return self._performed(request, entry)
         with self.database.read() as session:
             attempts.allowed(session, self.settings.limits, kind, address)
@@ -172,7 +174,16 @@ class Door:
 
     # -------------------------------------------------------------- writing
     def _write(self, request: Request, entry: Entry) -> Reply:
-        ahead = self._read_ahead(request, entry) if request.route.ahead else None
+        if not request.route.ahead:
+            return self._written(request, entry)
+        with self._room_for(request.body):
+            return self._written(request, entry, self._read_ahead(request, entry))
+
+    def _room_for(self, body: bytes) -> AbstractContextManager[Any]:
+        """JSON takes thirty times its size once it is read: who sends much waits until there is memory for it."""
+        return self._room if len(body) > MIB else nullcontext()
+
+    def _written(self, request: Request, entry: Entry, ahead: dict[str, Any] | None = None) -> Reply:
         with self.database.write() as session:
             actor, given = self._opened(session, request, entry, ahead)
             answer = request.route.verb(session, actor, **given)

@@ -72,7 +72,8 @@ class Hub(LoggingConfigurable):
         async with self._turn:
             is_known, model = self._answers.known(question)
             if not is_known:
-                self._guesses.check(network)
+                if not self._answers.was_good(question):  # or one kernel's guesses would stop those beside it
+                    self._guesses.check(network)
                 model = self._answers.keep(question, await self._entering(token))
                 if model is None:
                     self._guesses.wrong(network)

@@ -27,6 +27,8 @@ class Answers:
     >>> moment[0] = 15.0
     >>> answers.known("ada")
     (False, None)
+    >>> answers.was_good("ada"), answers.was_good("eve")
+    (True, False)
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,6 +40,10 @@ class Answers:
         since, answer = self._kept.get(question, (0.0, None))
         good = question in self._kept and self._clock() - since < self._seconds
         return (True, answer) if good else (False, None)
+
+    def was_good(self, question: str) -> bool:
+        """Whether somebody was found the last time, however long ago."""
+        return self._kept.get(question, (0.0, None))[1] is not None
 
     def keep(self, question: str, answer: Any) -> Any:
         self._kept[question] = (self._clock(), answer)

@@ -13,6 +13,10 @@ WRONG_GROUPS = (
     "hub_groups maps a Hub group to roles by organization id, as in {'cardio': {20003: 'member'}};"
     f" roles are {', '.join(ROLES)}."
 )
+WRONG_ADDRESS = (
+    "hub_email is the address of a Hub user called {name}, as in '{name}@example.org': without {name} in it, or with"
+    " other braces, all of them would be one account."
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class HubPolicy:
     email: str = ""
     groups: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     admins: bool = False
+
+    def __post_init__(self) -> None:
+        """Another address for every name, or nobody would be told from anybody."""
+        if self.email and ("{name}" not in self.email or set("{}") & set(self.email.replace("{name}", ""))):
+            raise ExchangeError(WRONG_ADDRESS)
 
     def email_of(self, name: str) -> str:
         """The address a user of this name has, or an empty text."""

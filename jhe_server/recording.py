@@ -7,7 +7,7 @@ upload would then wait for one another's disk as well.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import audit
 from .audit import Entry
@@ -17,11 +17,10 @@ from .errors import InsufficientStorage, Unavailable
 
 @dataclass(eq=False)
 class _Slip:
-    """One row to write, and what became of it."""
+    """One row to write, and why it is not on disk: nobody takes silence for success."""
 
     entry: Entry
-    settled: bool = False
-    error: Exception | None = None
+    error: Exception | None = field(default_factory=Unavailable)
 
 
 class Recorder:
@@ -37,7 +36,7 @@ class Recorder:
         slip = _Slip(entry)
         self._waiting.append(slip)
         with self._turn:
-            if not slip.settled:
+            if slip in self._waiting:  # else somebody has written it, or tried
                 self._write_all()
         if slip.error is not None:
             raise slip.error
@@ -70,9 +69,10 @@ class Recorder:
                 audit.append(session, slip.entry)
         except Exception as error:
             slip.error = error
-        slip.settled = True
+        else:
+            slip.error = None
 
 
 def _settle(slips: list[_Slip], error: Exception | None = None) -> None:
     for slip in slips:
-        slip.error, slip.settled = error, True
+        slip.error = error

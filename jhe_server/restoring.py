@@ -74,17 +74,30 @@ def _staged(file: Path, folder: Path | None) -> Iterator[Path]:
 
 
 def _checked(staged: Path, name: str) -> Contents:
-    """Whole, of a version we know, with an unbroken audit, and at this version's schema from now on."""
+    """Whole, of a version we know, its audit unbroken, its triggers ours, and from now on at this version's schema."""
     try:
         portable.check_file(staged)
     except Invalid as error:
         raise Invalid(error.detail.replace(staged.name, name)) from error
     open_store(portable.url_of(staged)).close()
     portable.in_one_file(staged)
+    if _triggers(staged) != _triggers(_new(staged.with_name("new.sqlite"))):
+        raise Invalid(f"{name} has other triggers than a store of ours: it was changed by hand; nothing was changed.")
     found = portable.contents_of(staged)
     if found.broken is not None:
         raise Invalid(f"The audit in {name} is broken at seq {found.broken}; nothing was changed.")
     return found
+
+
+def _new(file: Path) -> Path:
+    open_store(portable.url_of(file)).close()
+    return file
+
+
+def _triggers(file: Path) -> set[tuple[str, str]]:
+    """What keeps a store's records append-only, or does in it whatever else somebody thought of."""
+    with portable.complained(file), closing(sqlite3.connect(file)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
 
 
 def _into_file(database: Database, staged: Path, there: Contents) -> None:

@@ -142,7 +142,7 @@ def test_a_store_in_use_is_not_replaced(clinic: Clinic, tmp_path: Path) -> None:
     upload(clinic, 1)
 
 
-@pytest.mark.parametrize("harm", ["torn", "flipped", "not ours"])
+@pytest.mark.parametrize("harm", ["torn", "flipped", "not ours", "guard gone", "guard of its own"])
 def test_a_backup_that_is_not_whole_changes_nothing(sqlite_store: str, harm: str, tmp_path: Path) -> None:
     changes_nothing(Clinic(sqlite_store, tmp_path), harm, tmp_path / "backup.sqlite")
 
@@ -175,6 +175,10 @@ def damage(file: Path, harm: str) -> None:
         file.unlink()
         with closing(sqlite3.connect(file)) as other:
             other.execute("CREATE TABLE something (x)")
+    elif harm.startswith("guard"):
+        own = "CREATE TRIGGER own AFTER UPDATE ON jhe_user BEGIN UPDATE jhe_user SET is_superuser = 1; END"
+        with closing(sqlite3.connect(file)) as changed:
+            changed.execute("DROP TRIGGER audit_no_delete" if harm == "guard gone" else own)
     else:
         with closing(sqlite3.connect(file)) as tampered:
             tampered.execute("DROP TRIGGER audit_no_update")

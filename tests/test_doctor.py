@@ -84,13 +84,14 @@ def test_everything_wrong_is_found_in_one_go_and_no_secret_is_said(doctor: Docto
     config = doctor.configure(
         database=sqlite_store, databse="typo", public_url="http://jhe.example.org/jhe", smtp_host="127.0.0.1",
         smtp_port=free_port(), smtp_user="jhe", smtp_password="hunter2-hunter2", lifetimes={"nonsense": 1},
-        server_certfile=str(folder / "no.pem"),
+        hub_email="{username}@example.org", hub_groups={"lab": "member"}, server_certfile=str(folder / "no.pem"),
     )  # fmt: skip
     config.chmod(0o644)
     said = doctor.asked(expect=1)
     wrong = [line for line in said.splitlines() if line.startswith("wrong")]
-    for what in ("databse", "lifetimes takes", f"chmod 600 {config}", "in the clear", "chmod 600 " + str(folder),
-                 "no mail server is listening", "signing-key.json can be read", "outbox", "no.pem"):  # fmt: skip
+    for what in ("databse", "lifetimes takes", "hub_email is", "hub_groups maps", f"chmod 600 {config}",
+                 "in the clear", "chmod 600 " + str(folder), "no mail server is listening",
+                 "signing-key.json can be read", "outbox", "no.pem"):  # fmt: skip
         assert any(what in line for line in wrong), what
     assert "1 messages wait" in said
     assert "hunter2" not in said

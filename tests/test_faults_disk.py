@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -61,16 +61,17 @@ def filled(exchange: Exchange, folder: Path, cluster: Cluster | None = None) -> 
         ended(works)
         whole(exchange, works)
     assert "Traceback" not in exchange.log.read_text()
-    exchange.close()
 
 
 def test_a_full_disk_under_sqlite_loses_nothing_and_leaves_nothing_half(
     request: pytest.FixtureRequest, small: Path, tmp_path: Path
 ) -> None:
-    filled(Exchange(_fresh(request, "sqlite", small), tmp_path), small)
+    with closing(Exchange(_fresh(request, "sqlite", small), tmp_path)) as exchange:
+        filled(exchange, small)
 
 
 def test_a_full_disk_under_postgresql_loses_nothing_and_leaves_nothing_half(
     cluster: Cluster, small: Path, tmp_path: Path
 ) -> None:
-    filled(Exchange(cluster.url, tmp_path), small, cluster)
+    with closing(Exchange(cluster.url, tmp_path)) as exchange:
+        filled(exchange, small, cluster)

@@ -121,6 +121,15 @@ def test_the_public_client_works_with_a_hub_token_as_its_token(hub: JupyterHub) 
     assert next(client.list_patients())["organizations"][0]["id"] == LAB
 
 
+def test_the_metrics_are_for_whom_the_hub_lets_in(hub: JupyterHub) -> None:
+    def scraped(token: str) -> httpx.Response:
+        header = {"Authorization": f"token {token}"} if token else {}
+        return httpx.get(f"{hub.root}/services/jhe/metrics", headers=header, trust_env=False)
+
+    assert [scraped(one).status_code for one in ("", SERVICE)] == [403, 403]
+    assert "jhe_requests_total" in scraped(hub.token("ada", ACCESS)).text
+
+
 # ------------------------------------------------------------------ what the Hub is not asked
 def test_tokens_of_ours_never_reach_the_hub(hub: JupyterHub) -> None:
     junk, before = "jhe_" + "x" * 43, hub.asked()
@@ -142,6 +151,21 @@ def test_whoever_tries_out_tokens_is_stopped_and_nobody_else_is(hub: JupyterHub)
     stopped = thief.get("api/v1/users/profile", headers={"Authorization": "token " + "f" * 32})
     assert (stopped.status_code, stopped.headers["Retry-After"]) == (429, "60")
     assert hub.exchanged(hub.token("ada", ACCESS)).status_code == 200
+
+
+def test_a_neighbours_wrong_tokens_stop_nobody_whom_the_hub_knows(hub: JupyterHub) -> None:
+    """All kernels of a machine come from one address."""
+    early, ended, neighbours = hub.token("ada", ACCESS), hub.token("ada", ACCESS), hub.beside_the_proxy("192.0.2.68")
+    assert [hub.exchanged(one, neighbours).status_code for one in (early, ended)] == [200, 200]
+    hub.revoke(ended)
+    with ThreadPoolExecutor(8) as pool:
+        same = set(pool.map(lambda _: hub.exchanged("d" * 32, neighbours).status_code, range(70)))
+        assert same == {400, 429}, "again and again, as a kernel does that was left behind"
+        assert hub.exchanged(hub.token("bo", ACCESS), neighbours).status_code == 200, "the Hub says who it is: no guess"
+        others = set(pool.map(lambda n: hub.exchanged(f"{n:032x}", neighbours).status_code, range(1000, 1040)))
+    assert 429 in others
+    wait_for(lambda: hub.exchanged(ended, neighbours).status_code != 200, 5)
+    assert hub.exchanged(early, neighbours).status_code == 200, "asked about anew, and let in before"
 
 
 def test_the_same_wrong_token_is_asked_about_once(hub: JupyterHub) -> None:

@@ -166,6 +166,12 @@ def test_a_mapping_that_makes_no_sense_is_said_so(given: Any) -> None:
         groups(given)
 
 
+@pytest.mark.parametrize("given", ["grace@example.org", "{username}@example.org", "{name}@{domain}"])
+def test_one_address_for_everybody_would_be_one_account_for_everybody(given: str) -> None:
+    with pytest.raises(ExchangeError, match="all of them would be one account"):
+        HubPolicy(email=given)
+
+
 # ------------------------------------------------------------------ who is gone
 def test_whoever_is_gone_from_the_hub_is_out_with_all_they_had(on_hub: OnHub) -> None:
     token = on_hub.token(on_hub.comes(ADA))

@@ -30,8 +30,9 @@ def clients(shared_exchange: Exchange) -> Iterator[dict[str, httpx.Client]]:
 
 
 def said(answer: httpx.Response, *ids: int) -> tuple[int, dict[str, str], str]:
-    """All that an answer tells, with the ids the caller named themselves taken out."""
-    told = {name: value for name, value in answer.headers.items() if name not in ("date", "etag", "content-length")}
+    """All that an answer tells, with the ids the caller named themselves taken out, and what is each answer's own."""
+    own = ("date", "etag", "content-length", "x-request-id")
+    told = {name: value for name, value in answer.headers.items() if name not in own}
     text = answer.text
     for id in ids:
         text = text.replace(str(id), "ID")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import MEGAN, Clinic
+from conftest import MEGAN, Clinic, wait_for
 from indoors import counted
 
 from jhe_server import fhir_api, uploads
 from jhe_server.door import Credential, Request
 from jhe_server.errors import ExchangeError
-from jhe_server.routes import Route
+from jhe_server.routes import MIB, Route
 
 [BUNDLE] = (route for route in fhir_api.ROUTES if route.kind == "bundle")
 
@@ -22,10 +23,15 @@ class SlowlyRead:
 
     def __init__(self) -> None:
         self.begun, self.end = threading.Event(), threading.Event()
+        self.reading: list[bytes] = []
+        self.most = 0
 
     def __call__(self, sent: bytes) -> Any:
+        self.reading.append(sent)
+        self.most = max(self.most, len(self.reading))
         self.begun.set()
         assert self.end.wait(20)
+        self.reading.pop()
         return uploads.read_bundle(fhir_api.read_json(sent))
 
 
@@ -45,6 +51,19 @@ def test_a_write_goes_on_while_an_upload_is_read(clinic: Clinic) -> None:
     slowly.end.set()
     uploading.join(20)
     assert answers[0].status == 200
+
+
+def test_of_large_uploads_two_are_in_memory_at_once_and_a_small_one_does_not_wait(clinic: Clinic) -> None:
+    slowly, token = SlowlyRead(), clinic.token(MEGAN)
+    route = Route("POST", "", uploads.create_many, body=slowly, kind="bundle", ahead=True, present=fhir_api.resource)
+    small = b'{"resourceType": "Bundle", "type": "batch", "entry": [{}]}'
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(clinic.door.perform, request(clinic, route, small + b" " * MIB, token)) for _ in range(5)]
+        wait_for(lambda: len(slowly.reading) >= 2, 20)
+        assert clinic.door.perform(request(clinic, BUNDLE, small, token)).status == 200
+        slowly.end.set()
+        assert {one.result(20).status for one in asked} == {200}
+    assert slowly.most == 2
 
 
 @pytest.mark.parametrize("token", ["jhe_junk", None])

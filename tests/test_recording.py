@@ -87,3 +87,21 @@ def test_where_nothing_can_be_written_everybody_hears_it_at_once(held: Held) -> 
     assert [type(one.exception(10)) for one in asked] == [Unavailable] * MANY
     event.remove(Engine, "before_cursor_execute", refuse)
     assert len(tried) == 1
+
+
+def test_nobody_takes_the_end_of_another_for_success(held: Held) -> None:
+    """Whoever writes for all may be stopped by a signal: the others' rows are not on disk, and they have to hear it."""
+    tried: list[str] = []
+
+    def stop(*said: Any) -> None:
+        if "INTO audit" in said[2] and not tried:
+            tried.append(said[2])
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", stop)
+    asked = held.record(*(entry(number) for number in range(MANY)))
+    ended = [one.exception(10) for one in asked]
+    event.remove(Engine, "before_cursor_execute", stop)
+    written = rows(held.clinic.database, "SELECT request_id FROM audit WHERE verb = 'patients.get'")
+    assert {number for number, error in enumerate(ended) if error is None} == {int(id) for [id] in written}
+    assert [type(error) for error in ended].count(KeyboardInterrupt) == 1

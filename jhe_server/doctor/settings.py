@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..app import ExchangeApp
 from ..errors import ExchangeError
+from ..hub_policy import HubPolicy, groups
 from ..safety import Exposure, readable_by_others, risks
 from ..settings import lifetimes, limits
 from ..starting import passwords, private_files
@@ -18,7 +19,7 @@ def findings(app: ExchangeApp, config: Any, files: Iterable[str]) -> Iterator[Fi
     read = [Path(file) for file in files]
     yield ok("settings", f"Read from {', '.join(map(str, read))}.") if read else ok("settings", "All are the usual.")
     yield from _unknown(config)
-    yield from _numbers(app)
+    yield from _values(app)
     for file in read:
         if readable_by_others(file) and passwords(app):
             yield wrong("settings", f"{file} holds a password and can be read by others: chmod 600 {file}")
@@ -32,8 +33,11 @@ def _unknown(config: Any) -> Iterator[Finding]:
         yield wrong("settings", f"ExchangeApp has no setting {name}; docs/operate.md lists those there are.")
 
 
-def _numbers(app: ExchangeApp) -> Iterator[Finding]:
-    for read, given in ((lifetimes, app.lifetimes), (limits, app.limits)):
+def _values(app: ExchangeApp) -> Iterator[Finding]:
+    checked: tuple[tuple[Callable[[Any], Any], Any], ...] = (
+        (lifetimes, app.lifetimes), (limits, app.limits), (groups, app.hub_groups), (HubPolicy, app.hub_email),
+    )  # fmt: skip
+    for read, given in checked:
         try:
             read(given)
         except ExchangeError as error:

@@ -18,7 +18,6 @@ from ..columns import Packed, Table
 from ..db import microseconds
 from ..devices import CodeRow, DataSourceRow
 from ..packing import cut, unpacked
-from ..studies import chunks
 from .counting import moved
 from .layout import layout
 from .reading import code_ids, homes_of, narrowed, readable
@@ -28,7 +27,7 @@ from .shapes import ObservationSearch
 from .typed import BATCH, decoded, fields, typed
 
 VERB = "observations.search"
-TOGETHER = 8  # segments fetched at once: a megabyte or two
+TOGETHER = 2**21  # bytes of segments fetched at once: some ten of them, or one that is larger
 Key = tuple[int, str, int]  # a patient, a code, and how far along in it: what the stream is in the order of
 
 
@@ -79,7 +78,7 @@ class _Question:
         whole = consents.pair_gate(self.actor, patient, code, whole=True, **only)
         heads = (
             select(row.id, row.patient_id, row.code_id, row.rows, row.first_id, row.last_id, row.earliest, row.latest,
-                   row.words, whole.label("whole"), CodeRow.coding_code)
+                   row.words, func.length(row.batch).label("size"), whole.label("whole"), CodeRow.coding_code)
             .join(CodeRow, CodeRow.id == row.code_id)
             .where(consents.pair_gate(self.actor, patient, code, whole=False, **only))
             .order_by(row.patient_id, CodeRow.coding_code, row.first_id)
@@ -232,8 +231,21 @@ class _Question:
 
     def _ready(self, heads: list[Any]) -> Iterator[tuple[Any, Packed]]:
         """The segments as they leave, a few at a time: a question costs the store as much as carrying several."""
-        for some in chunks(heads, TOGETHER):
+        for some in _together(heads):
             of_these = SegmentRow.id.in_([head.id for head in some])
             kept = {one.id: one for one in self.session.execute(select(SegmentRow.id, *KEPT).where(of_these))}
             for head in some:
                 yield head, ready(layout([head.coding_code]), kept.pop(head.id))
+
+
+def _together(heads: list[Any]) -> Iterator[list[Any]]:
+    """Segments in groups that memory has room for."""
+    some, size = list[Any](), 0
+    for head in heads:
+        if some and size + head.size > TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(head)
+        size += head.size
+    if some:
+        yield some
