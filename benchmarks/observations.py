@@ -198,14 +198,16 @@ def resident(pid: int) -> int:
 
 
 # ------------------------------------------------------------------ uploads
-def uploading(url: str, token: str, patient_id: int, bundles: int = 30) -> bool:
-    """Bundles of 1,000 one after the other, and what others notice of it."""
-    bodies = [bundle(patient_id, -1_000_000 - 1000 * i) for i in range(bundles)]
+def uploading(url: str, token: str, patient_id: int, bundles: int = 50, before: int = 10) -> bool:
+    """Bundles of 1,000 one after the other, and what others notice of it, once what is imported and cached is there."""
+    bodies = [bundle(patient_id, -1_000_000 - 1000 * i) for i in range(before + bundles)]
     others = {path: Bystander(url, token, path) for path in ("data_sources", f"patients/{patient_id}")}
-    for one in others.values():
-        one.start()
     with client_of(url, token) as client:
-        took = [timed(partial(created, client, body)) for body in bodies]
+        for body in bodies[:before]:
+            created(client, body)
+        for one in others.values():
+            one.start()
+        took = [timed(partial(created, client, body)) for body in bodies[before:]]
         repeated = client.post("FHIR/R5", content=bodies[0], headers=FHIR).json()["entry"]
     for one in others.values():
         one.stop()

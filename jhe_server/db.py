@@ -99,7 +99,8 @@ class Database:
     def _engines(self, readers: int) -> tuple[Engine, Engine]:
         if self.is_sqlite:
             share = {"check_same_thread": False, "timeout": 5.0}
-            writer = _engine(self.url, connect_args=share, pool_size=2, max_overflow=8)
+            # One connection writes: what another one wrote would empty its cache, and the next upload begin cold.
+            writer = _engine(self.url, connect_args=share, pool_size=1, max_overflow=0)
             reader = _engine(self.url, connect_args=share, pool_size=readers, max_overflow=readers)
             event.listen(writer, "connect", _sqlite_writer)
             event.listen(reader, "connect", _sqlite_reader)
