@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from . import hub_accounts
@@ -15,9 +16,16 @@ Run = Callable[..., Awaitable[Any]]
 
 async def look(hub: Hub, door: Door, run: Run) -> None:
     """Ask about everybody who is in; a Hub that does not answer, or may not, puts nobody out."""
-    try:
-        if await hub.reads_users():
-            for name in await run(hub_accounts.watched, door):
+    with _told(hub):
+        names = await run(hub_accounts.watched, door) if await hub.reads_users() else ()
+        for name in names:
+            with _told(hub):  # what goes wrong with one name shields none after it
                 await run(hub_accounts.seen, door, name, await hub.user(name))
+
+
+@contextmanager
+def _told(hub: Hub) -> Iterator[None]:
+    try:
+        yield
     except ExchangeError as error:
         hub.log.warning("jhe: looking at the Hub: %s", error.detail)

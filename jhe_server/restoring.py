@@ -178,4 +178,5 @@ def _guard(target: Connection, tables: list[Table], verb: str) -> None:
 
 
 def _quoted(table: Table) -> str:
-    return f'"{table.name}"'
+    """Names come from the backup: one with a quotation mark in it stays a name."""
+    return '"' + table.name.replace('"', '""') + '"'
