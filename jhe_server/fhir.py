@@ -151,7 +151,7 @@ def meta(last_updated: datetime, source: str = SOURCE) -> dict[str, str]:
 def attachment(payload: object) -> dict[str, str]:
     """A payload as an Attachment: JSON in UTF-8, in base64.
 
-    >>> decode_attachment(attachment({"body": {}}))
+    >>> read_attachment(attachment({"body": {}}))[0]
     {'body': {}}
     """
     return attached(json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
@@ -162,22 +162,13 @@ def attached(text: str) -> dict[str, str]:
     return {"contentType": "application/json", "data": base64.b64encode(text.encode()).decode("ascii")}
 
 
-def decode_attachment(value: object) -> object:
-    """The JSON inside an Attachment, as `read_attachment` reads it.
-
-    >>> decode_attachment({"contentType": "application/json", "data": "eyJ\\n2YWx1ZSI6IDF9"})
-    {'value': 1}
-    """
-    return read_attachment(value)[0]
-
-
 def read_attachment(value: object) -> tuple[object, bytes]:
     """The JSON inside an Attachment, and the same as JSON without spaces; raises Invalid with the exact reason.
 
     Base64 may be broken by whitespace and must be right otherwise. The JSON must be UTF-8 without NaN, Infinity or
     numbers beyond a double, without a key twice in one object, without NUL or half characters, at most 64 levels deep.
 
-    >>> read_attachment({"contentType": "application/json", "data": "eyJ2YWx1ZSI6IDF9"})
+    >>> read_attachment({"contentType": "application/json", "data": "eyJ\\n2YWx1ZSI6IDF9"})
     ({'value': 1}, b'{"value":1}')
     >>> read_attachment({"contentType": "application/json", "data": "eyJ2YWx1ZSI6IE5hTn0="})
     Traceback (most recent call last):

@@ -36,7 +36,7 @@ NOT_HERE: list[Any] = [
 
 # Seconds for which a thread keeps the interpreter while others want it. A small read gives it back some thirty times,
 # at each statement; beside an upload that is read it would wait for Python's usual 5 ms each time.
-TURN = 0.0005
+SWITCH_WITHIN = 0.0005
 
 
 class Opened:
@@ -56,7 +56,7 @@ class Opened:
             self.kernel_token.register(self.database, self.owner_id)
         # What is here now stays: Python's collector need not walk through all of it again in the middle of an upload.
         gc.freeze()
-        sys.setswitchinterval(min(TURN, sys.getswitchinterval()))
+        sys.setswitchinterval(min(SWITCH_WITHIN, sys.getswitchinterval()))
 
     def asked_whether_ready(self) -> asyncio.Future[str | None]:
         """The question under way, else a new one, in a thread like any request's."""

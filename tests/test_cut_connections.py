@@ -41,7 +41,7 @@ def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def noted(number: int) -> dict[str, Any]:
     """A reading with a note of 16 KiB that hardly compresses."""
     sent = reading(40001, HEART_RATE)
-    point: Any = fhir.decode_attachment(sent["valueAttachment"])
+    point: Any = fhir.read_attachment(sent["valueAttachment"])[0]
     point["body"]["note"] = random.Random(number).randbytes(8 * 1024).hex()
     return sent | {"valueAttachment": fhir.attachment(point)}
 

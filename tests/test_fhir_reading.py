@@ -19,7 +19,7 @@ from jhe_server.calls import ARROW
 from jhe_server.db import now
 from jhe_server.devices import DataSourceChange
 from jhe_server.errors import Forbidden, NotFound
-from jhe_server.fhir import attachment, decode_attachment
+from jhe_server.fhir import attachment, read_attachment
 from jhe_server.fhir_api import FHIR_JSON, READABLE
 from jhe_server.fhir_search import Resources
 from jhe_server.organizations import OrganizationChange, UserOf
@@ -210,7 +210,7 @@ def test_an_interval_lies_in_a_span_reaches_into_it_or_begins_before_its_end(cli
 
 
 def _during(sent: dict[str, Any], frame: dict[str, Any]) -> dict[str, Any]:
-    point: Any = decode_attachment(sent["valueAttachment"])
+    point: Any = read_attachment(sent["valueAttachment"])[0]
     point["body"]["effective_time_frame"] = frame
     return sent | {"valueAttachment": attachment(point)}
 

@@ -109,7 +109,7 @@ def sent(
     pair: tuple[int, int], after: timedelta, device: int, modality: str | None, offset: str, more: Any, interval: bool
 ) -> dict[str, Any]:
     resource = reading(*pair)
-    point = fhir.decode_attachment(resource["valueAttachment"])
+    point = fhir.read_attachment(resource["valueAttachment"])[0]
     when = (LONG_AGO + after).strftime("%Y-%m-%dT%H:%M:%S") + offset
     frame = {"start_date_time": when, "duration": {"value": 5, "unit": "min"}}
     point["body"] |= {"effective_time_frame": {"time_interval": frame} if interval else {"date_time": when}, **more}

@@ -28,7 +28,7 @@ def attached(data: Any) -> Resource:
 def point(part: str = "header", **change: Any) -> Resource:
     """A reading whose data point has a part changed; what becomes None is taken out."""
     sent = observation()
-    found: Any = fhir.decode_attachment(sent["valueAttachment"])
+    found: Any = fhir.read_attachment(sent["valueAttachment"])[0]
     at = found
     for name in part.split("."):
         at = at[name]
